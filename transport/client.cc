@@ -1,0 +1,381 @@
+#include "transport/client.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <ostream>
+#include <utility>
+
+#include "transport/call.h"
+#include "transport/client_core.h"
+#include "transport/common_settings.h"
+#include "transport/request_body.h"
+#include "transport/request_text.h"
+#include "transport/server_info.h"
+#include "transport/statement.h"
+#include "transport/wire_text.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t kMaxErrorBodyBytes = 1u << 20;
+constexpr std::chrono::milliseconds kPingTimeout{5'000};
+constexpr std::chrono::milliseconds kAliveTimeout{3'000};
+// A query that was given up, by closing its stream, say, holds its session until the server has
+// noticed.
+constexpr std::chrono::milliseconds kLeastSessionWait{1'000};
+constexpr std::string_view kProgressInterval = "200";  // milliseconds
+
+Endpoint endpoint_of(const ClientOptions& options) {
+  Endpoint endpoint;
+  endpoint.host = options.host;
+  endpoint.secure = options.secure;
+  endpoint.port = options.port != 0 ? options.port : options.secure ? 8443 : 8123;
+  if (!options.proxy_path.empty()) {
+    endpoint.path =
+        options.proxy_path.starts_with('/') ? options.proxy_path : "/" + options.proxy_path;
+  }
+  return endpoint;
+}
+
+// Of its own only when the options say how its connections differ.
+std::shared_ptr<HttpSessionPool> pool_of(const ClientOptions& options) {
+  const bool special =
+      options.tls != TlsOptions{} || !options.http_proxy.empty() || !options.https_proxy.empty();
+  if (options.pool_mgr) {
+    if (special) throw UsageError("tls and proxies are the pool's when pool_mgr is given");
+    return options.pool_mgr;
+  }
+  if (!special) return default_pool();
+  HttpSessionPoolOptions own = default_pool()->options();
+  own.tls = options.tls;
+  own.http_proxy = options.http_proxy;
+  own.https_proxy = options.https_proxy;
+  return std::make_shared<HttpSessionPool>(own);
+}
+
+// Another's: it outlives us by the caller's word.
+template <class T>
+std::shared_ptr<T> borrowed(T& object) {
+  return {std::shared_ptr<void>(), &object};
+}
+
+// Throws UsageError for what this user may not change.
+bool should_send(const ServerInfo* info, const std::string& name, const std::string& value) {
+  if (info == nullptr) return true;
+  const auto action_name = std::get<std::string>(common::get_setting("invalid_setting_action"));
+  const InvalidSettingAction action = action_name == "send"   ? InvalidSettingAction::kSend
+                                      : action_name == "drop" ? InvalidSettingAction::kDrop
+                                                              : InvalidSettingAction::kError;
+  const SettingVerdict verdict = check_setting(info->settings, name, value, std::nullopt, action);
+  if (verdict.kind == SettingVerdict::Kind::kRefuse) throw UsageError(verdict.text);
+  return verdict.kind == SettingVerdict::Kind::kSend;
+}
+
+void ask_for_progress(CallRequest& request, std::function<void(const Progress&)> on_progress) {
+  if (!on_progress) return;
+  request.on_progress = std::move(on_progress);
+  request.params.try_emplace("send_progress_in_http_headers", "1");
+  request.params.try_emplace("http_headers_progress_interval_ms", kProgressInterval);
+}
+
+CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds timeout) {
+  CallRequest request;
+  request.method = "GET";
+  request.path = "ping";
+  request.repeatable = true;
+  request.timeout = std::min(options.request_timeout, timeout);
+  return request;
+}
+
+void trim_end(std::string& text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+}
+
+}  // namespace
+
+Client::Client(ClientOptions options) {
+  auto endpoints = std::make_shared<EndpointList>(std::vector<Endpoint>{endpoint_of(options)});
+  auto pool = pool_of(options);
+  const bool ask = options.connect.value_or(true);
+  core_ = std::make_shared<ClientCore>(std::move(options), std::move(endpoints), std::move(pool));
+  if (ask) connect();
+}
+
+Client::Client(ClientOptions options, EndpointList& endpoints, HttpSessionPool& pool)
+    : core_(std::make_shared<ClientCore>(std::move(options), borrowed(endpoints), borrowed(pool))) {
+}
+
+Client::Client(std::shared_ptr<ClientCore> core) : core_(std::move(core)) {}
+Client::Client(Client&&) noexcept = default;
+Client& Client::operator=(Client&&) noexcept = default;
+Client::~Client() = default;
+
+void Client::connect() { core_->set_server_info(ask_server(core_)); }
+
+// Later wins: what we add, the client's settings, the call's.
+CallRequest Client::base_request(const Settings& per_call, bool use_database,
+                                 const Headers& headers, const std::string& session_id,
+                                 const std::stop_token& stop) {
+  const ClientOptions& options = core_->options();
+  CallRequest request;
+  if (use_database && !options.database.empty()) request.params["database"] = options.database;
+  std::tie(request.session_id, request.own_session_id) =
+      session_id.empty() ? core_->next_session_id() : std::pair(session_id, false);
+  const auto info = core_->server_info();
+  const Settings of_client = core_->settings();
+  for (const Settings* settings : {&of_client, &per_call}) {
+    for (const auto& [name, value] : *settings) {
+      check_setting_name(name);
+      if (name == "query_id") {
+        request.query_id = value;
+      } else if (name == "session_id") {
+        request.session_id = value;
+        request.own_session_id = false;
+      } else if (should_send(info.get(), name, value)) {
+        request.params.insert_or_assign(name, value);
+      }
+    }
+  }
+  if (!request.session_id.empty()) {
+    request.params["session_id"] = request.session_id;
+    request.params.try_emplace("session_timeout", std::to_string(options.session_timeout.count()));
+    request.session_wait = std::max(options.session_wait, kLeastSessionWait);
+    request.session_lock = SessionLock::take(request.session_id, options.session_wait, stop);
+  }
+  for (const auto& [name, value] : headers) {
+    wire::check_header_name(name);
+    wire::check_header_value(name, value);
+  }
+  request.headers = headers;
+  request.timeout = options.request_timeout;
+  request.stop = stop;
+  return request;
+}
+
+CallRequest Client::make_query(std::string_view sql, const QueryOptions& options) {
+  CallRequest request = base_request(options.settings, options.use_database, options.headers,
+                                     options.session_id, options.stop);
+  const bool reads = is_read(sql);
+  request.repeatable = options.idempotent || reads;
+  if (request.repeatable) request.retries = core_->options().query_retries;
+  const bool says_readonly = sql.find("readonly") != sql.npos;  // it may not be set twice
+  if (const auto info = core_->server_info(); info && reads && !says_readonly) {
+    // So that dropping the connection ends the query. ClickHouse looks after its client only if the
+    // query's own settings are read-only: what a SELECT is does not count (26.7).
+    add_if_writable(*info, request.params, "cancel_http_readonly_queries_on_client_close", "1");
+    add_if_writable(*info, request.params, "readonly", "2");
+  }
+  if (!options.query_id.empty()) request.query_id = options.query_id;
+  ask_for_progress(request, options.on_progress);
+  const Codec accept = options.accept.value_or(core_->options().compress);
+  if (accept != Codec::kNone) {
+    if (!can_code(accept)) throw UsageError("results cannot be decoded from this coding");
+    request.headers.insert_or_assign("Accept-Encoding", std::string(content_coding(accept)));
+    request.params.try_emplace("enable_http_compression", "1");
+  }
+
+  const auto map_text = std::get<std::string>(common::get_setting("dict_parameter_format"));
+  const auto bound = std::make_shared<BoundQuery>(
+      bind_parameters(sql, options.parameters, map_text == "map" ? MapText::kMap : MapText::kJson));
+  if (!bound->binary) bound->sql = with_format(bound->sql, options.format);
+  put_statement(request, bound, options.external_data);
+  return request;
+}
+
+// The statement is the body, or with external data or long parameters a part of a form.
+void Client::put_statement(CallRequest& request, const std::shared_ptr<BoundQuery>& bound,
+                           const std::optional<ExternalData>& external) {
+  const auto parts = std::make_shared<const QueryRequest>(
+      millrace::query_request(*bound, external ? &*external : nullptr,
+                              core_->options().form_encode_query_params, random_uuid()));
+  for (const auto& [name, value] : parts->url) request.params.insert_or_assign(name, value);
+  if (const auto* form = std::get_if<Multipart>(&parts->body)) {
+    request.headers.insert_or_assign("Content-Type", form->content_type);
+    // Opened before the call has begun, while the caller's external data, into which the form
+    // points, is still there.
+    request.open_body = [bound, parts, form] { return multipart_body(*form); };
+  } else {
+    request.text = std::move(bound->sql);
+  }
+}
+
+std::string Client::raw_query(std::string_view sql, const QueryOptions& options) {
+  CallRequest request = make_query(sql, options);
+  request.params.try_emplace("wait_end_of_query", "1");
+  const auto call = Call::begin(core_, std::move(request));
+  std::string result = call->read_all(core_->options().max_response_bytes);
+  if (options.summary != nullptr) *options.summary = call->summary();
+  return result;
+}
+
+RawStream Client::raw_stream(std::string_view sql, const QueryOptions& options) {
+  CallRequest request = make_query(sql, options);
+  request.streamed = true;
+  if (const auto info = core_->server_info()) {
+    // So that an exception can be told from data.
+    add_if_writable(*info, request.params, "http_write_exception_in_output_format", "0");
+  }
+  return RawStream(Call::begin(core_, std::move(request)));
+}
+
+CallRequest Client::make_insert(std::string_view table, const InsertOptions& options) {
+  if (options.compression != Codec::kNone && options.compress_with != Codec::kNone) {
+    throw UsageError(
+        "compression says that the body is compressed already: compress_with does it again");
+  }
+  CallRequest request = base_request(options.settings, options.use_database, options.headers,
+                                     options.session_id, options.stop);
+  if (!table.empty()) {
+    wire::check_format(options.format);
+    std::string sql = "INSERT INTO " + quote_table(table);
+    for (std::size_t i = 0; i < options.columns.size(); ++i) {
+      sql += (i == 0 ? " (" : ", ") + quote_identifier(options.columns[i]);
+    }
+    if (!options.columns.empty()) sql += ")";
+    request.params["query"] = sql + " FORMAT " + options.format;
+  }
+  if (!options.deduplication_token.empty()) {
+    request.params["insert_deduplication_token"] = options.deduplication_token;
+  }
+  request.repeatable = request.params.contains("insert_deduplication_token");
+  request.headers.try_emplace("Content-Type", "application/octet-stream");
+  const Codec coding =
+      options.compress_with != Codec::kNone ? options.compress_with : options.compression;
+  if (coding != Codec::kNone) {
+    request.headers.insert_or_assign("Content-Encoding", std::string(content_coding(coding)));
+  }
+  if (!options.query_id.empty()) request.query_id = options.query_id;
+  ask_for_progress(request, options.on_progress);
+  return request;
+}
+
+QuerySummary Client::raw_insert(std::string_view table, BodyPieces body,
+                                const InsertOptions& options) {
+  if (options.compress_with != Codec::kNone) {
+    return raw_insert(table, InsertBody(PushSource([body](BodyWriter& out) {
+                        for (const std::string_view piece : body) out.write(piece);
+                      })),
+                      options);
+  }
+  CallRequest request = make_insert(table, options);
+  request.body = body;
+  const auto call = Call::begin(core_, std::move(request));
+  (void)call->read_all(kMaxErrorBodyBytes);
+  return call->summary();
+}
+
+QuerySummary Client::raw_insert(std::string_view table, InsertBody body,
+                                const InsertOptions& options) {
+  if (const auto bytes = body.in_memory(); bytes && options.compress_with == Codec::kNone) {
+    return raw_insert(table, BodyPieces(&*bytes, 1), options);
+  }
+  CallRequest request = make_insert(table, options);
+  request.streamed = true;
+  request.can_open_again = body.can_open_again();
+  request.open_body = [&body, &options]() -> std::unique_ptr<RequestBody> {
+    auto opened = body.open();
+    if (!opened || options.compress_with == Codec::kNone) return opened;
+    return compressed_body(std::move(opened), options.compress_with, options.compression_level);
+  };
+  const auto call = Call::begin(core_, std::move(request));
+  (void)call->read_all(kMaxErrorBodyBytes);
+  return call->summary();
+}
+
+QuerySummary Client::insert_file(std::string_view table, const std::filesystem::path& file,
+                                 std::optional<InsertOptions> options) {
+  if (!options) options = InsertOptions{.format = "CSVWithNames"};
+  if (options->compression == Codec::kNone && options->compress_with == Codec::kNone) {
+    options->compression = codec_of_file(file.string()).value_or(Codec::kNone);
+  }
+  return raw_insert(table, InsertBody(file), *options);
+}
+
+std::string Client::command(std::string_view sql, const QueryOptions& options) {
+  std::string result = raw_query(sql, options);
+  trim_end(result);
+  return result;
+}
+
+void Client::ping() {
+  const auto call = Call::begin(core_, ping_request(core_->options(), kPingTimeout));
+  const std::string answer = call->read_all(kMaxErrorBodyBytes);
+  if (!answer.starts_with("Ok.")) {
+    throw NetworkError(NetworkError::Kind::kProtocol,
+                       call->summary().endpoint +
+                           ": /ping was not answered with Ok.: " + wire::valid_utf8(answer, 100),
+                       false);
+  }
+}
+
+bool Client::is_alive() noexcept {
+  try {
+    return Call::begin(core_, ping_request(core_->options(), kAliveTimeout))
+        ->read_all(kMaxErrorBodyBytes)
+        .starts_with("Ok.");
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+std::vector<ColumnDescription> Client::describe_table(std::string_view table) {
+  const std::string text =
+      raw_query("DESCRIBE TABLE " + quote_table(table),
+                {.format = "TabSeparated", .settings = {{"describe_compact_output", "0"}}});
+  std::vector<ColumnDescription> columns;
+  for (const std::string_view line : wire::split(text, '\n')) {
+    const auto fields = wire::split(line, '\t');
+    if (fields.size() < 4) continue;
+    columns.push_back({wire::unescape_tsv(fields[0]), wire::unescape_tsv(fields[1]),
+                       wire::unescape_tsv(fields[2]), wire::unescape_tsv(fields[3])});
+  }
+  return columns;
+}
+
+void Client::close_session(const std::string& id) {
+  CallRequest request = make_query("SELECT 1", {.session_id = id});
+  request.params["close_session"] = "1";
+  (void)Call::begin(core_, std::move(request))->read_all(kMaxErrorBodyBytes);
+}
+
+std::string Client::session_id() const { return core_->session_id(); }
+
+void Client::set_client_setting(std::string name, std::string value) {
+  core_->set_setting(std::move(name), std::move(value));
+}
+
+std::optional<std::string> Client::get_client_setting(std::string_view name) const {
+  const Settings settings = core_->settings();
+  const auto found = settings.find(name);
+  return found == settings.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Client::set_access_token(std::string token) { core_->set_access_token(std::move(token)); }
+
+std::string Client::server_version() {
+  if (!core_->server_info()) connect();
+  return core_->server_info()->version;
+}
+
+bool Client::min_version(std::string_view version) {
+  const auto numbers = [](std::string_view text) {
+    std::array<int, 4> parts{};
+    std::size_t i = 0;
+    for (const std::string_view part : wire::split(text, '.')) {
+      if (i == parts.size()) break;
+      std::from_chars(part.data(), part.data() + part.size(), parts[i++]);
+    }
+    return parts;
+  };
+  return numbers(server_version()) >= numbers(version);
+}
+
+void Client::close_connections() { core_->pool().close_connections(); }
+const ClientOptions& Client::options() const noexcept { return core_->options(); }
+const std::shared_ptr<HttpSessionPool>& Client::pool() const noexcept {
+  return core_->shared_pool();
+}
+
+}  // namespace millrace

@@ -1,0 +1,155 @@
+// How a client connects, and what may be said with each call. Values: copy them as you like.
+//
+// The names are ClickHouse Connect's where it has one
+// (https://clickhouse.com/docs/integrations/language-clients/python/driver-api).
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "transport/clickhouse_session.h"
+#include "transport/compression.h"
+#include "transport/endpoint.h"
+#include "transport/external_data.h"
+#include "transport/headers.h"
+#include "transport/http_session_pool.h"
+#include "transport/parameters.h"
+#include "transport/tls.h"
+
+namespace millrace {
+
+// ClickHouse settings by name. Value::as_setting_text() writes maps and arrays.
+using Settings = std::map<std::string, std::string, std::less<>>;
+
+// Progress of a running query, as the server reports it (X-ClickHouse-Progress); later values
+// replace earlier ones. Zero where the server does not say.
+struct Progress {
+  std::uint64_t read_rows = 0, read_bytes = 0, total_rows_to_read = 0;
+  std::uint64_t written_rows = 0, written_bytes = 0;
+  std::uint64_t elapsed_ns = 0, memory_usage = 0;
+};
+
+struct ClientOptions {
+  // Where. Not looked at by the constructor that is given its endpoints and pool.
+  std::string host = "localhost";
+  std::uint16_t port = 0;    // 0: 8123, or 8443 with TLS
+  bool secure = false;       // TLS; also for ports 443 and 8443 of a DSN without a scheme
+  std::string proxy_path{};  // what a proxy in front of ClickHouse wants before the query string
+
+  // Who. At most one of password, access_token, token_provider, and a client certificate that
+  // stands for the user (certificate_auth).
+  std::string user = "default";
+  std::string password{};
+  std::string access_token{};
+  std::function<std::string()> token_provider{};  // called by any thread; asked again after a 516
+  bool certificate_auth = false;  // X-ClickHouse-SSL-Certificate-Auth: the certificate is the login
+  bool basic_auth = false;        // `Authorization: Basic` instead of X-ClickHouse-User and -Key
+
+  std::string database = "default";
+  Settings settings{};  // go with every request
+  Headers headers{};    // go with every request, over ours
+
+  // Whether a call that brings no query_id gets a random one, a new one for each try; else the
+  // server makes it. None: the common setting.
+  std::optional<bool> autogenerate_query_id{};
+
+  // ClickHouse sessions.
+  ClickHouseSessionPolicy session_policy = ClickHouseSessionPolicy::kPerClient;
+  std::optional<bool> autogenerate_session_id{};  // none: common setting; false: no session
+  std::string session_id{};                       // a fixed one
+  std::chrono::seconds session_timeout{60};
+  // How long a call waits for another one in its ClickHouse session; 0: SessionBusyError at once. A
+  // session that only the server says is busy (373) is waited for at least a second: it may be held
+  // by a query that was given up.
+  std::chrono::milliseconds session_wait{0};
+
+  // Deadline of a request from its first byte to the last one of its answer. For bodies and results
+  // that are streamed: of each wait for progress.
+  std::chrono::milliseconds request_timeout{300'000};
+  // How often a read (SELECT, SHOW …) is tried again after 429, 503, 504, or a connection that
+  // closed without an answer. What may change something is never tried again by itself.
+  unsigned query_retries = 0;
+  // A longer result of raw_query() is an error: it is held in memory as a whole.
+  std::size_t max_response_bytes = 64u << 20;
+  bool form_encode_query_params = false;  // parameters always in the body, not only when long
+  Codec compress = Codec::kNone;          // asked for results, if the call does not say
+
+  std::string user_agent{};   // empty: millrace's, with version and system
+  std::string client_name{};  // in front of the user agent
+
+  // HTTP sessions: a pool to share, else the process' default pool, else (with `tls` or a proxy of
+  // its own) one that belongs to this client.
+  std::shared_ptr<HttpSessionPool> pool_mgr{};
+  TlsOptions tls{};
+  std::string http_proxy{}, https_proxy{};
+
+  // Ask the server for its version and settings when the client is made: errors come early, and
+  // settings are checked before they are sent. The answer is shared by clients of one endpoint.
+  // By default yes, but not for a client on endpoints and a pool of the caller's.
+  std::optional<bool> connect{};
+
+  // clickhouse://user:password@host:port/database?setting=value, percent-decoded. Also http, https,
+  // clickhouses (TLS). Query items: the options above by name (secure, compress, query_retries …),
+  // else ClickHouse settings. Throws UsageError, which never shows the password.
+  static ClientOptions from_dsn(std::string_view dsn);
+};
+
+// What the server says of a query it ran (X-ClickHouse-Summary), and where the time went.
+struct QuerySummary {
+  std::string query_id;
+  std::string endpoint;
+  std::uint64_t read_rows = 0, read_bytes = 0, written_rows = 0, written_bytes = 0;
+  std::uint64_t total_rows_to_read = 0, result_rows = 0, result_bytes = 0, memory_usage = 0;
+  std::uint64_t elapsed_ns = 0;              // by the server
+  std::chrono::nanoseconds acquire_time{};   // waiting for an HTTP session
+  std::chrono::nanoseconds send_time{};      // header and body into the socket
+  std::chrono::nanoseconds response_time{};  // last byte sent to response read
+  // The first try met a connection that closed without an answer; this is the second one's.
+  bool repeated = false;
+};
+
+struct QueryOptions {
+  std::string format{};  // appended as "\n FORMAT x" when not empty
+  Settings settings{};
+  bool use_database = true;
+  std::string query_id{};   // empty: a random one for each attempt
+  Parameters parameters{};  // {name:Type} in the statement
+  std::optional<ExternalData> external_data{};
+  Headers headers{};              // extra HTTP headers (ClickHouse Connect: transport_settings)
+  std::optional<Codec> accept{};  // how the result travels; it is decoded here
+  std::string session_id{};       // instead of the client's
+  // Called by the calling thread while the server works, as often as the server reports.
+  std::function<void(const Progress&)> on_progress{};
+  // The statement may be run twice without harm: it is tried again as a read is.
+  bool idempotent = false;
+  QuerySummary* summary = nullptr;  // filled in by raw_query() and command()
+  std::stop_token stop{};  // ends the call, with AbortedError; the server cancels the query
+};
+
+struct InsertOptions {
+  std::string format = "Native";
+  std::vector<std::string> columns{};  // empty: no column list
+  Settings settings{};
+  std::string deduplication_token{};   // empty: none
+  std::string query_id{};              // empty: a random one
+  Codec compression = Codec::kNone;    // the coding that the body already has
+  Codec compress_with = Codec::kNone;  // the coding to apply while sending
+  std::optional<int> compression_level{};
+  bool use_database = true;
+  Headers headers{};
+  std::string session_id{};
+  std::function<void(const Progress&)> on_progress{};
+  std::stop_token stop{};
+};
+
+}  // namespace millrace

@@ -1,0 +1,43 @@
+// Puts parameters into a statement.
+//
+// The server does it if the parameters have names and the statement has a `{name:Type}`: safe for
+// any value, and the way to prefer. Otherwise it is done here, as printf does: `%(name)s` with
+// names, `%s` in order; then a literal `%` is written `%%`. Names of tables and columns can be
+// bound by the server only, as `{t:Identifier}`.
+// A name `$tag$` with Bytes puts them into the statement themselves, as the heredoc
+// `$tag$…$tag$`; such a statement is binary.
+// A name `t_64` is the same as `t` and keeps the microseconds of a point in time, unless the
+// statement has a `{t_64:…}`.
+//
+// Pure functions. The caller's mistakes are UsageErrors that name the parameter, never its value.
+// The server side is not checked for completeness: `SET param_x` in a session gives a value too.
+// https://clickhouse.com/docs/interfaces/http#cli-queries-with-parameters
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "transport/value.h"
+
+namespace millrace {
+
+using Named = std::map<std::string, Value>;
+using Positional = std::vector<Value>;
+using Parameters = std::variant<std::monostate, Named, Positional>;
+
+struct BoundQuery {
+  std::string sql;
+  std::vector<std::pair<std::string, std::string>> params{};  // ("param_a", text), not encoded
+  bool binary = false;                                        // `sql` holds bytes that are no text
+};
+
+// No parameters: `sql` as it is. Else without `;` at its end, except of an INSERT.
+// (Not `bind`: with arguments of std, the compiler would take std::bind.)
+BoundQuery bind_parameters(std::string_view sql, const Parameters& parameters,
+                           MapText map_text = MapText::kJson);
+
+}  // namespace millrace

@@ -1,0 +1,88 @@
+// TLS over a non-blocking socket. The only place that knows OpenSSL.
+//
+// A TlsContext holds what is the same for all connections (trusted certificates, our own one): made
+// once, shared, thread-safe. A TlsChannel is the TLS of one connection, owned by one thread at a
+// time. TLS 1.2 and newer, no renegotiation; session tickets are read and dropped.
+// Differences to a plain socket that matter here, all in OpenSSL's manual, SSL_get_error(3),
+// SSL_read(3), SSL_CTX_set_options(3):
+// - a readable socket may hold a ticket only, no application data (TLS 1.3 servers send tickets
+//   after the handshake), so only receive(), peek() and silent() can tell;
+// - an end without close_notify may be an attacker's cut: it is kFailed here, not kEnded;
+// - OpenSSL's own socket layer raises SIGPIPE, ours does not.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+#include "transport/socket.h"
+
+namespace millrace {
+
+// Names of PEM files. Client certificates may be followed by their chain in the same file.
+struct TlsOptions {
+  bool verify = true;              // false: any certificate is accepted
+  std::string ca_cert{};           // empty: the system's store
+  std::string client_cert{};       // empty: none
+  std::string client_cert_key{};   // empty: the key is in client_cert, too
+  std::string server_host_name{};  // SNI, and the name to be found in the certificate; empty: the
+                                   // endpoint's host
+  bool operator==(const TlsOptions&) const = default;
+  bool names_files() const { return !(ca_cert + client_cert + client_cert_key).empty(); }
+};
+
+// Immutable after construction, thread-safe.
+class TlsContext {
+ public:
+  // Throws UsageError naming the file and OpenSSL's reason.
+  explicit TlsContext(TlsOptions options);
+  ~TlsContext();
+  const TlsOptions& options() const noexcept { return options_; }
+
+ private:
+  friend class TlsChannel;
+  struct Impl;
+  const TlsOptions options_;
+  const std::unique_ptr<Impl> impl_;
+};
+
+class TlsChannel {
+ public:
+  // `fd` stays the caller's and must outlive the channel. `host` is the endpoint's: a name, or an
+  // IP address, which is then looked for in the certificate.
+  TlsChannel(std::shared_ptr<const TlsContext> context, int fd, std::string_view host);
+  ~TlsChannel();
+
+  Transfer handshake();  // kMoved when done
+  Transfer receive(void* buffer, std::size_t size);
+  // As receive(), but the bytes stay. What is no application data is taken off the socket.
+  Transfer peek(void* buffer, std::size_t size);
+  // After kWantsWrite the next call must begin with the same bytes, wherever they lie then.
+  // Sends one record at most, 16 KiB.
+  Transfer send(const void* buffer, std::size_t size);
+  // Neither application data nor an end nor half a record has come.
+  bool silent();
+  // Sends close_notify, if it can be sent at once. The last thing to do.
+  void say_goodbye() noexcept;
+  // Why the last kFailed.
+  const std::string& error() const noexcept { return error_; }
+
+ private:
+  struct Impl;
+  Transfer result_of(int returned, std::size_t bytes);
+
+  const std::shared_ptr<const TlsContext> context_;
+  std::string error_;
+  const std::unique_ptr<Impl> impl_;
+};
+
+// Shakes hands with `name` (for error texts) over a connected socket. Throws NetworkError
+// (kConnect), AbortedError.
+std::unique_ptr<TlsChannel> connect_tls(std::shared_ptr<const TlsContext> context,
+                                        const Socket& socket, std::string_view host,
+                                        const std::string& name, SteadyTime deadline,
+                                        const std::stop_token& stop);
+
+}  // namespace millrace
