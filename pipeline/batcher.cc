@@ -1,0 +1,55 @@
+#include "pipeline/batcher.h"
+
+namespace millrace {
+
+std::string_view to_string(CutReason reason) {
+  switch (reason) {
+    case CutReason::kRows:
+      return "rows";
+    case CutReason::kBytes:
+      return "bytes";
+    case CutReason::kAge:
+      return "age";
+    case CutReason::kBudget:
+      return "budget";
+    case CutReason::kLeaving:
+      return "leaving";
+    case CutReason::kPlanned:
+      return "planned";
+  }
+  return "unknown";
+}
+
+void Batcher::add(std::size_t rows, std::size_t bytes, SteadyTime now) {
+  if (rows_ == 0) opened_ = now;
+  rows_ += rows;
+  bytes_ += bytes;
+}
+
+std::optional<CutReason> Batcher::full() const noexcept {
+  if (rows_ == 0) return std::nullopt;
+  if (rows_ >= limits_.max_rows) return CutReason::kRows;
+  if (bytes_ >= limits_.max_bytes) return CutReason::kBytes;
+  return std::nullopt;
+}
+
+std::optional<CutReason> Batcher::due(SteadyTime now) const noexcept {
+  if (const auto reason = full()) return reason;
+  const auto when = deadline();
+  if (when && now >= *when) return CutReason::kAge;
+  return std::nullopt;
+}
+
+std::optional<SteadyTime> Batcher::deadline() const noexcept {
+  if (rows_ == 0) return std::nullopt;
+  return opened_ + limits_.max_age;
+}
+
+void Batcher::reset() noexcept {
+  rows_ = 0;
+  bytes_ = 0;
+}
+
+void Batcher::set_limits(BatchLimits limits) { limits_ = limits; }
+
+}  // namespace millrace

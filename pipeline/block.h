@@ -1,0 +1,50 @@
+// The unit that is queued, sent, retried and acknowledged: the rows of one cut for one table.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "pipeline/batcher.h"
+#include "pipeline/block_buffer.h"
+#include "pipeline/lane.h"
+#include "pipeline/table_target.h"
+
+namespace millrace {
+
+// Sealed when it is made: rows, cut and token never change, whatever becomes of the sending. Owned
+// by one thread at a time; the byte budget gets its bytes back when it is destroyed.
+struct InsertBlock {
+  InsertBlock(std::shared_ptr<LaneProgress> lane_progress, std::shared_ptr<const TableTarget> to,
+              Cut range, BlockBuffer rows, CutReason why)
+      : lane(std::move(lane_progress)),
+        target(std::move(to)),
+        cut(range),
+        token(lane->token(range)),
+        buffer(std::move(rows)),
+        reason(why) {}
+
+  const std::shared_ptr<LaneProgress> lane;
+  const std::shared_ptr<const TableTarget> target;
+  const Cut cut;
+  const std::string token;
+  const BlockBuffer buffer;
+  const CutReason reason;
+
+  // Of the sending; the worker's.
+  SteadyTime opened_at{};        // first record; set by the producer
+  SteadyTime queued_at{};        // set by the queue
+  SteadyTime first_failed_at{};  // while failures > 0
+  unsigned failures = 0;
+  Disposition last_disposition = Disposition::kRetry;
+  SteadyTime attempt_started{};
+  // Start of the first attempt under the current token that ended without a clear answer.
+  std::optional<SteadyTime> unknown_since;
+  unsigned token_renewals = 0;  // see Worker::renew_token_if_forgotten
+  std::string current_token() const {
+    return token_renewals == 0 ? token : token + "~" + std::to_string(token_renewals);
+  }
+};
+using InsertBlockPtr = std::unique_ptr<InsertBlock>;
+
+}  // namespace millrace

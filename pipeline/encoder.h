@@ -1,0 +1,39 @@
+// A block's records -> the body of its insert. Runs in the worker.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pipeline/block.h"
+
+namespace millrace {
+
+// Owned by one thread: a worker, which uses it for one block after another.
+class Encoder {
+ public:
+  // The body in pieces. Without metadata columns these are the block's own chunks: nothing is
+  // copied. With them, each JSON row (a message may hold several) gets the columns spliced in
+  // behind its opening brace, in a buffer that is used again; the pieces are valid until the next
+  // call. A message in which no JSON object is found where a row should begin is passed on as it
+  // is: the server then says what is wrong with it.
+  std::vector<std::string_view> encode(const InsertBlock& block);
+  std::size_t buffer_bytes() const noexcept { return buffer_.capacity(); }
+  // Gives a large buffer back. Called when the body is sent: an idle worker holds no memory that
+  // the byte budget does not know of.
+  void trim();
+
+ private:
+  std::string buffer_;
+  std::string columns_;  // of one record, without braces
+};
+
+// Appends `payload` with `columns_json` (`"a":1,"b":"x"`, no braces) spliced into each top-level
+// JSON object. Whitespace, commas and newlines between objects stay.
+void splice_columns(std::string_view payload, std::string_view columns_json, std::string& out);
+// A JSON string with quotes. Bytes that are not UTF-8 pass as they are: ClickHouse strings are
+// bytes.
+void append_json_string(std::string_view text, std::string& out);
+
+}  // namespace millrace

@@ -1,0 +1,85 @@
+#include "pipeline/failure.h"
+
+#include "transport/error.h"
+
+namespace millrace {
+
+LaneWait describe_failure(const std::exception& error) {
+  LaneWait failure;
+  failure.message = error.what();
+  failure.reason = "internal_error";
+  const auto* transport = dynamic_cast<const TransportError*>(&error);
+  if (transport == nullptr) return failure;
+
+  failure.disposition = transport->disposition();
+  failure.reason = "transport";
+  if (const auto* server = dynamic_cast<const ClickHouseError*>(&error)) {
+    failure.code = server->code();
+    failure.reason = !server->details().name.empty() ? server->details().name
+                     : server->code() != 0
+                         ? "code_" + std::to_string(server->code())
+                         : "http_" + std::to_string(server->details().http_status);
+  } else if (const auto* network = dynamic_cast<const NetworkError*>(&error)) {
+    failure.reason = to_string(network->kind());
+  } else if (dynamic_cast<const PoolTimeoutError*>(&error) != nullptr) {
+    failure.reason = "pool_timeout";
+  }
+  return failure;
+}
+
+namespace {
+
+std::string advice_for_wait(int code, const std::string& table) {
+  switch (code) {
+    case 16:  // NO_SUCH_COLUMN_IN_TABLE
+      return "add the missing column to " + table + ", or rename it under `columns`";
+    case 60:  // UNKNOWN_TABLE
+      return "create table " + table + ", or correct `table` or `tables` of the pipeline";
+    case 81:  // UNKNOWN_DATABASE
+      return "create the database, or correct `clickhouse.database` or the table's name";
+    case 192:  // UNKNOWN_USER
+    case 193:  // WRONG_PASSWORD
+    case 516:  // AUTHENTICATION_FAILED
+      return "correct `clickhouse.user` and `clickhouse.password`";
+    case 497:  // ACCESS_DENIED
+      return "GRANT INSERT ON " + table + " to the user of `clickhouse.user`";
+    case 164:  // READONLY
+      return "the user's profile is read-only: use another `clickhouse.user` or change its profile";
+    case 115:  // UNKNOWN_SETTING
+      return "the server does not know a setting of `clickhouse.settings` or "
+             "`clickhouse.insert_settings`: remove it";
+    case 242:  // TABLE_IS_READ_ONLY
+      return "the replica is read-only: look at its Keeper connection and at system.replicas";
+    case 243:  // NOT_ENOUGH_SPACE
+      return "the server's disk is full: free some space";
+    default:
+      return "mend the cause on the server";
+  }
+}
+
+}  // namespace
+
+std::string advice_for(const LaneWait& failure, const std::string& table) {
+  switch (failure.disposition) {
+    case Disposition::kWait:
+      return advice_for_wait(failure.code, table) + "; the lane then goes on by itself";
+    case Disposition::kSplit:
+    case Disposition::kDeadLetter:
+      return "ClickHouse refuses rows of this block: make table " + table +
+             " take them (types, columns, constraints, `clickhouse.insert_settings`); the block is "
+             "kept and tried again, and its lane stands until then";
+    case Disposition::kRetry:
+    case Disposition::kDone:
+      break;
+  }
+  if (failure.reason == "pool_timeout") {
+    return "passes by itself; if it stays, raise `clickhouse.pool.hard_limit` or lower "
+           "`workers.count`";
+  }
+  if (failure.reason == "internal_error") {
+    return "a fault in millrace: please report it; the block is kept and tried again";
+  }
+  return "passes by itself when the server answers again";
+}
+
+}  // namespace millrace

@@ -1,0 +1,237 @@
+#include "pipeline/producer.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace millrace {
+
+void LaneRegistry::add(std::shared_ptr<LaneProgress> lane) {
+  const MutexLock lock(mutex_);
+  lanes_.push_back(std::move(lane));
+}
+
+void LaneRegistry::remove(const LaneProgress& lane) {
+  const MutexLock lock(mutex_);
+  std::erase_if(lanes_, [&](const auto& known) { return known.get() == &lane; });
+}
+
+std::vector<LaneStatus> LaneRegistry::status() const {
+  const MutexLock lock(mutex_);
+  std::vector<LaneStatus> result;
+  for (const auto& lane : lanes_) result.push_back(lane->status());
+  return result;
+}
+
+Lane::Lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTarget> target,
+           BatchLimits limits, std::int64_t start)
+    : progress_(std::move(progress)),
+      target_(std::move(target)),
+      layout_(target_->layout()),
+      batcher_(limits),
+      cut_start_(start),
+      next_offset_(start) {}
+
+Producer::Producer(ByteBudget& budget, BlockQueue& queue, BatchLimits batch, LaneLimits limits,
+                   LaneRegistry& registry)
+    : budget_(budget),
+      queue_(queue),
+      inlet_(queue.make_inlet()),
+      batch_(batch),
+      limits_(limits),
+      registry_(registry) {}
+
+Producer::~Producer() {
+  while (!lanes_.empty()) close_lane(*lanes_.back());
+}
+
+Lane& Producer::open_lane(LaneId id, std::shared_ptr<const TableTarget> target,
+                          std::int64_t offset) {
+  auto progress =
+      std::make_shared<LaneProgress>(std::move(id), target->table, draw_incarnation(), offset);
+  return add_lane(std::move(progress), std::move(target), offset);
+}
+
+Lane& Producer::open_planned_lane(LaneId id, std::shared_ptr<const TableTarget> target,
+                                  const Checkpoint& from) {
+  auto progress = std::make_shared<LaneProgress>(
+      std::move(id), target->table,
+      from.incarnation.empty() ? draw_incarnation() : from.incarnation, from.position);
+  Lane& lane = add_lane(std::move(progress), std::move(target), from.position);
+  lane.plans_ = true;
+  lane.replay_.assign(from.ends.begin(), from.ends.end());
+  return lane;
+}
+
+Lane& Producer::add_lane(std::shared_ptr<LaneProgress> progress,
+                         std::shared_ptr<const TableTarget> target, std::int64_t offset) {
+  lanes_.push_back(std::unique_ptr<Lane>(new Lane(progress, std::move(target), batch_, offset)));
+  registry_.add(std::move(progress));
+  return *lanes_.back();
+}
+
+AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) {
+  lane.expect_next(record.offset);
+  finish_replay_below(lane, record.offset);
+  if (lane.open_ == nullptr) lane.open_ = std::make_unique<BlockBuffer>(budget_, lane.layout_);
+  const std::size_t used_before = lane.open_->used_bytes();
+  if (!lane.open_->try_append(record)) {
+    // Asked of a fresh block: what is open now is cut before the next try.
+    const std::size_t needed = BlockBuffer::bytes_needed(record, lane.layout_);
+    if (needed > budget_.limit()) return AppendResult::kTooLarge;
+    if (!must_take(lane)) {
+      cut_all(CutReason::kBudget);
+      return AppendResult::kBudgetSpent;
+    }
+    lane.open_->append_anyway(record);
+  }
+  lane.next_offset_ = record.offset + 1;
+  lane.batcher_.add(1, lane.open_->used_bytes() - used_before, now);
+  if (lane.replaying()) {
+    finish_replay_below(lane, lane.next_offset_);
+  } else if (const auto reason = lane.batcher_.full()) {
+    cut(lane, *reason);
+  }
+  return AppendResult::kAppended;
+}
+
+// A planned block has the borders that it has: it can't be cut to make room. When nothing is in
+// flight whose end would make room, it goes over the budget.
+bool Producer::must_take(const Lane& lane) const {
+  return lane.replaying() && std::all_of(lanes_.begin(), lanes_.end(), [](const auto& each) {
+           return each->progress_->unfinished() == 0 &&
+                  (each->open_ == nullptr || each->replaying());
+         });
+}
+
+// Cuts the planned blocks that end at `offset` or below: the source has passed them.
+void Producer::finish_replay_below(Lane& lane, std::int64_t offset) {
+  while (lane.replaying() && lane.replay_.front() <= offset) {
+    lane.next_offset_ = lane.replay_.front();
+    seal(lane, CutReason::kPlanned);
+    lane.replay_.pop_front();
+  }
+}
+
+void Producer::skip(Lane& lane, std::int64_t offset) {
+  lane.expect_next(offset);
+  advance(lane, offset + 1);
+}
+
+void Producer::advance(Lane& lane, std::int64_t offset) {
+  if (lane.leaving_) return;
+  finish_replay_below(lane, offset);
+  lane.next_offset_ = std::max(lane.next_offset_, offset);
+}
+
+void Lane::expect_next(std::int64_t offset) const {
+  if (leaving_) throw std::logic_error("lane " + progress_->id().to_string() + " takes no more");
+  if (offset >= next_offset_) return;
+  throw std::logic_error("lane " + progress_->id().to_string() + ": offset " +
+                         std::to_string(offset) + " came after " +
+                         std::to_string(next_offset_ - 1));
+}
+
+void Producer::cut_due(SteadyTime now) {
+  for (const auto& lane : lanes_) {
+    if (lane->replaying()) continue;
+    if (const auto reason = lane->batcher_.due(now)) {
+      cut(*lane, *reason);
+    } else if (lane->batcher_.empty() && lane->progress_->unfinished() == 0) {
+      cut(*lane, CutReason::kAge);  // only skipped records: the position moves over them
+    }
+  }
+}
+
+void Producer::cut(Lane& lane, CutReason reason) {
+  if (!lane.replaying() && lane.next_offset_ != lane.cut_start_) seal(lane, reason);
+}
+
+void Producer::seal(Lane& lane, CutReason reason) {
+  const Cut range{lane.cut_start_, lane.next_offset_};
+  lane.progress_->set_read(lane.next_offset_);
+  lane.progress_->open(range);
+  lane.cut_start_ = lane.next_offset_;
+  const SteadyTime opened = lane.batcher_.opened();
+  lane.batcher_.reset();
+  const std::unique_ptr<BlockBuffer> rows = std::move(lane.open_);
+  if (rows == nullptr || rows->records() == 0) {
+    lane.progress_->finish(range);
+    return;
+  }
+  TableStats& stats = *lane.target_->stats;
+  stats.rows_read.add(rows->records());
+  stats.bytes_read.add(rows->payload_bytes());
+  stats.cuts[static_cast<std::size_t>(reason)].add();
+  auto block =
+      std::make_unique<InsertBlock>(lane.progress_, lane.target_, range, std::move(*rows), reason);
+  block->opened_at = opened;
+  if (lane.plans_ && !lane.replaying()) {
+    lane.held_.push_back(std::move(block));
+  } else {
+    inlet_.push(std::move(block));
+  }
+}
+
+Checkpoint Producer::checkpoint(const Lane& lane) const {
+  Checkpoint checkpoint = lane.progress_->checkpoint();
+  checkpoint.ends.insert(checkpoint.ends.end(), lane.replay_.begin(), lane.replay_.end());
+  return checkpoint;
+}
+
+void Producer::planned(Lane& lane, std::int64_t end) {
+  while (!lane.held_.empty() && lane.held_.front()->cut.end <= end) {
+    inlet_.push(std::move(lane.held_.front()));
+    lane.held_.pop_front();
+  }
+}
+
+void Producer::forget_unplanned(Lane& lane) {
+  if (!lane.held_.empty()) {
+    lane.cut_start_ = lane.held_.front()->cut.first;
+    lane.progress_->forget_from(lane.cut_start_);
+    lane.held_.clear();
+  }
+  lane.open_.reset();
+  lane.batcher_.reset();
+  lane.next_offset_ = lane.cut_start_;
+  lane.leaving_ = true;
+}
+
+void Producer::cut_all(CutReason reason) {
+  for (const auto& lane : lanes_) cut(*lane, reason);
+}
+
+std::optional<SteadyTime> Producer::next_due() const {
+  std::optional<SteadyTime> earliest;
+  for (const auto& lane : lanes_) {
+    if (lane->replaying()) continue;
+    const auto due = lane->batcher_.deadline();
+    if (due && (!earliest || *due < *earliest)) earliest = due;
+  }
+  return earliest;
+}
+
+bool Producer::wants_pause(const Lane& lane) const {
+  const LaneProgress& progress = *lane.progress_;
+  return progress.blocked() || progress.unfinished() >= limits_.max_blocks_in_flight ||
+         (!lane.replaying() && progress.planned() >= kMaxPlannedBlocks);
+}
+
+bool Producer::idle(const Lane& lane) const {
+  return lane.next_offset_ == lane.cut_start_ && lane.progress_->unfinished() == 0;
+}
+
+bool Producer::all_idle() const {
+  return std::all_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) { return idle(*lane); });
+}
+
+void Producer::close_lane(Lane& lane) {
+  const std::shared_ptr<LaneProgress> progress = lane.progress_;
+  progress->abandon();
+  registry_.remove(*progress);
+  std::erase_if(lanes_, [&](const auto& known) { return known.get() == &lane; });
+  queue_.unpark(*progress);
+}
+
+}  // namespace millrace

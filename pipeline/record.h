@@ -1,0 +1,23 @@
+// One message of a source, as a view: valid only during the call that passes it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace millrace {
+
+struct RecordHeader {
+  std::string_view name, value;
+};
+
+struct Record {
+  std::int64_t offset = 0;
+  std::int64_t timestamp_ms = -1;  // -1: the source has none
+  std::string_view payload;        // one or more rows
+  std::string_view key;
+  bool has_key = false;
+  std::span<const RecordHeader> headers;
+};
+
+}  // namespace millrace

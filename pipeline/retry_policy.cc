@@ -1,0 +1,31 @@
+#include "pipeline/retry_policy.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace millrace {
+namespace {
+
+using std::chrono::milliseconds;
+
+// first * 2^(attempt-1), at most max; the exponent is bounded so that nothing overflows.
+double doubled(milliseconds first, milliseconds max, unsigned attempt) {
+  const int exponent = static_cast<int>(std::clamp(attempt, 1u, 64u)) - 1;
+  return std::min(std::ldexp(static_cast<double>(first.count()), exponent),
+                  static_cast<double>(max.count()));
+}
+
+}  // namespace
+
+milliseconds retry_delay(const RetryLimits& limits, Disposition disposition, unsigned attempt,
+                         double random) {
+  double delay_ms;
+  if (disposition == Disposition::kRetry) {
+    delay_ms = doubled(limits.first, limits.max, attempt) * (1.0 - random);
+  } else {
+    delay_ms = doubled(limits.wait_probe, limits.wait_probe_max, attempt) * (0.5 + random / 2);
+  }
+  return milliseconds(std::max<std::int64_t>(1, std::llround(delay_ms)));
+}
+
+}  // namespace millrace

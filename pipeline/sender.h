@@ -1,0 +1,36 @@
+// How a worker gets a block into ClickHouse: the seam at which tests and benchmarks put a fake.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "pipeline/block.h"
+#include "transport/client.h"
+
+namespace millrace {
+
+// Owned by one thread: a worker's.
+class BlockSender {
+ public:
+  virtual ~BlockSender() = default;
+  // One attempt. Throws TransportError and its kind.
+  virtual QuerySummary send(const InsertBlock& block, BodyPieces body) = 0;
+  // A cheap question that succeeds when sending to this table has a chance again: while a lane
+  // waits the block itself is not uploaded over and over. Throws like send.
+  virtual void probe(const TableTarget& target) = 0;
+  // Whether the server may take a repeat of an attempt made since `then` for a duplicate although
+  // the rows of that attempt are not there. Throws like send.
+  virtual bool may_swallow_repeat(const TableTarget&, SteadyTime /*then*/) { return false; }
+  virtual std::string session_id() const = 0;
+};
+using BlockSenderFactory = std::function<std::unique_ptr<BlockSender>(unsigned worker)>;
+
+// The real one: a Client of its own. Sends with every insert what makes a repeat recognisable and
+// synchronous (token, async_insert=0, one chunk per block …), as far as the server knows the
+// settings; asks the server for that once, at the first send. Thread rule: as BlockSender.
+// `endpoints` and `pool` must outlive it.
+std::unique_ptr<BlockSender> make_clickhouse_sender(ClientOptions options, Settings insert_settings,
+                                                    EndpointList& endpoints, HttpSessionPool& pool);
+
+}  // namespace millrace

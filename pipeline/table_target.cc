@@ -1,0 +1,75 @@
+#include "pipeline/table_target.h"
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+#include "pipeline/checkpoint.h"
+
+namespace millrace {
+namespace {
+
+// ClickHouse's formats whose bodies are a sequence of independent messages: no header, no footer,
+// no brackets around the whole. https://clickhouse.com/docs/interfaces/formats
+constexpr std::array<std::string_view, 16> kLineFormats = {
+    "JSONEachRow",
+    "JSONLines",
+    "NDJSON",
+    "JSONStringsEachRow",
+    "JSONCompactEachRow",
+    "JSONCompactStringsEachRow",
+    "JSONAsString",
+    "JSONAsObject",
+    "CSV",
+    "TSV",
+    "TabSeparated",
+    "TSVRaw",
+    "TabSeparatedRaw",
+    "Raw",
+    "TSKV",
+    "LineAsString",
+};
+constexpr std::array<std::string_view, 8> kBinaryFormats = {
+    "RowBinary", "RowBinaryWithDefaults", "Native",        "MsgPack", "Protobuf",
+    "CapnProto", "BSONEachRow",           "AvroConfluent",
+};
+constexpr std::array<std::string_view, 3> kJsonRowFormats = {"JSONEachRow", "JSONLines", "NDJSON"};
+
+template <std::size_t N>
+bool contains(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+Framing framing_of(std::string_view format) {
+  if (contains(kLineFormats, format)) return Framing::kLines;
+  if (contains(kBinaryFormats, format)) return Framing::kConcatenated;
+  throw std::invalid_argument(
+      "format " + std::string(format) +
+      ": its messages can't be put one behind the other in one insert (or it is unknown; names are "
+      "case-sensitive). Formats that can: JSONEachRow, JSONCompactEachRow, CSV, TabSeparated, "
+      "TSKV, RowBinary, RowBinaryWithDefaults, Native, MsgPack, Protobuf");
+}
+
+BufferLayout TableTarget::layout() const {
+  BufferLayout layout;
+  layout.add_separator = framing_of(format) == Framing::kLines;
+  if (!columns.any()) return layout;
+  if (!contains(kJsonRowFormats, format)) {
+    throw std::invalid_argument("format " + format +
+                                ": columns from the record's topic, partition, offset, timestamp, "
+                                "key or headers need format JSONEachRow");
+  }
+  layout.keep_key = !columns.key.empty();
+  layout.keep_headers = !columns.headers.empty();
+  layout.budget_factor = 2;
+  return layout;
+}
+
+std::string TableTarget::config_hash() const {
+  return hash_text({table, format, columns.topic, columns.partition, columns.offset,
+                    columns.timestamp, columns.key, columns.headers});
+}
+
+}  // namespace millrace

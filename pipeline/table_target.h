@@ -1,0 +1,47 @@
+// Where the rows of a lane go, and in which form. Immutable after construction, shared by all
+// blocks of a table; only `stats` inside changes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pipeline/block_buffer.h"
+#include "pipeline/stats.h"
+
+namespace millrace {
+
+// Columns made from the record's circumstances and spliced into each JSON row; an empty name means
+// that the column is not wanted.
+struct MetadataColumns {
+  std::string topic, partition, offset, timestamp, key, headers;
+  bool any() const {
+    return !(topic.empty() && partition.empty() && offset.empty() && timestamp.empty() &&
+             key.empty() && headers.empty());
+  }
+};
+
+// How messages of a format are put one behind the other in a body.
+enum class Framing { kLines, kConcatenated };
+// Throws std::invalid_argument for a format whose messages can't be put together into one body
+// (Parquet, Arrow, JSON, CSVWithNames …); the text names some that can.
+Framing framing_of(std::string_view format);
+
+struct TableTarget {
+  std::string pipeline;
+  std::string table;  // `name` or `database.name`
+  std::string format = "JSONEachRow";
+  MetadataColumns columns;
+  std::shared_ptr<TableStats> stats = std::make_shared<TableStats>();
+
+  // Throws std::invalid_argument for metadata columns with a format other than JSONEachRow.
+  BufferLayout layout() const;
+  // Of all that decides which rows a range of offsets becomes: blocks that were planned under one
+  // can't be built again under another.
+  std::string config_hash() const;
+};
+
+// What a source promises. Exactly once: every block is planned before it is sent (checkpoint.h).
+enum class Delivery { kAtLeastOnce, kExactlyOnce };
+
+}  // namespace millrace
