@@ -1,0 +1,305 @@
+#include "service/admin_server.h"
+
+#include <Poco/Net/HTTPRequestHandler.h>
+#include <Poco/Net/HTTPRequestHandlerFactory.h>
+#include <Poco/Net/HTTPServerConnection.h>
+#include <Poco/Net/HTTPServerParams.h>
+#include <Poco/Net/HTTPServerRequest.h>
+#include <Poco/Net/HTTPServerResponse.h>
+#include <Poco/Net/ServerSocket.h>
+#include <Poco/Net/TCPServer.h>
+#include <Poco/ThreadPool.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <map>
+#include <stdexcept>
+#include <thread>
+
+#include "service/metrics.h"
+#include "transport/mutex.h"
+
+namespace millrace {
+namespace {
+
+namespace net = Poco::Net;
+using Poco::Net::HTTPResponse;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+constexpr int kThreads = 4;              // a scraper, a probe, a person, and one to spare
+constexpr int kWaitingConnections = 64;  // above it a connection is closed at once
+
+// The connections that hold a thread, each with the moment at which it is cut, whatever it does.
+// run() is one thread; thread-safe.
+//
+// Each has a descriptor of its own (dup): Poco closes its one when it likes, and shutting down a
+// number that meanwhile belongs to another connection would hit a stranger.
+class ConnectionTable {
+ public:
+  explicit ConnectionTable(std::chrono::milliseconds timeout) : timeout_(timeout) {}
+
+  void add(const void* connection, int socket_fd) {
+    const int fd = ::fcntl(socket_fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) throw std::runtime_error("admin server: out of file descriptors");
+    MutexLock lock(mutex_);
+    if (closed_) ::shutdown(fd, SHUT_RDWR);
+    entries_[connection] = {fd, std::chrono::steady_clock::now() + timeout_};
+    changed_.notify_all();
+  }
+  void remove(const void* connection) {
+    MutexLock lock(mutex_);
+    const auto found = entries_.find(connection);
+    ::close(found->second.fd);
+    entries_.erase(found);
+  }
+  // Cuts what is overdue, until close().
+  void run() {
+    MutexLock lock(mutex_);
+    while (!closed_) {
+      const SteadyTime next = cut_overdue();
+      if (next == SteadyTime::max()) {
+        changed_.wait(mutex_);
+      } else {
+        changed_.wait_until(mutex_, next);
+      }
+    }
+  }
+  void close() {
+    MutexLock lock(mutex_);
+    closed_ = true;
+    for (const auto& [connection, entry] : entries_) ::shutdown(entry.fd, SHUT_RDWR);
+    changed_.notify_all();
+  }
+
+ private:
+  struct Entry {
+    int fd = -1;
+    SteadyTime deadline;
+  };
+  // The deadline of the next one.
+  SteadyTime cut_overdue() REQUIRES(mutex_) {
+    const SteadyTime now = std::chrono::steady_clock::now();
+    SteadyTime next = SteadyTime::max();
+    for (auto& [connection, entry] : entries_) {
+      if (entry.deadline <= now) {
+        ::shutdown(entry.fd, SHUT_RDWR);
+        entry.deadline = SteadyTime::max();
+      }
+      next = std::min(next, entry.deadline);
+    }
+    return next;
+  }
+
+  const std::chrono::milliseconds timeout_;
+  Mutex mutex_;
+  CondVar changed_;
+  bool closed_ GUARDED_BY(mutex_) = false;
+  std::map<const void*, Entry> entries_ GUARDED_BY(mutex_);
+};
+
+struct Reply {
+  HTTPResponse::HTTPStatus status = HTTPResponse::HTTP_OK;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+};
+
+Reply faults_reply(const std::vector<std::string>& faults, const char* when_none) {
+  if (faults.empty()) return {.body = when_none};
+  Reply reply{.status = HTTPResponse::HTTP_SERVICE_UNAVAILABLE, .body = {}};
+  for (const std::string& fault : faults) reply.body += fault + "\n";
+  return reply;
+}
+
+struct Page {
+  const char* path;
+  const char* help;
+  std::function<Reply()> make;
+};
+
+std::string index_of(const std::vector<Page>& pages) {
+  std::string body =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>millrace</title>"
+      "</head><body>\n<h1>millrace</h1>\n<ul>\n";
+  for (const Page& page : pages) {
+    body += std::string("<li><a href=\"") + page.path + "\">" + page.path + "</a> " + page.help +
+            "</li>\n";
+  }
+  return body + "</ul>\n</body></html>\n";
+}
+
+// Immutable after construction.
+class Pages {
+ public:
+  explicit Pages(const AdminHandlers& handlers)
+      : pages_{{"/metrics", "counters for Prometheus",
+                [handlers] {
+                  return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
+                }},
+               {"/livez", "200 while all threads live; else 503 and the faults, one a line",
+                [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
+               {"/readyz", "200 while data can flow; else 503 and the reasons, one a line",
+                [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
+               {"/status", "what every part is doing, as JSON", [handlers] {
+                  return Reply{.content_type = "application/json", .body = handlers.status()};
+                }}} {
+    pages_.push_back({"/", "this page", [index = index_of(pages_)] {
+                        return Reply{.content_type = "text/html; charset=utf-8", .body = index};
+                      }});
+  }
+
+  Reply get(const std::string& uri) const {
+    const std::string path = uri.substr(0, uri.find_first_of("?#"));
+    for (const Page& page : pages_) {
+      if (path == page.path) return page.make();
+    }
+    Reply reply{.status = HTTPResponse::HTTP_NOT_FOUND, .body = "not found; there is\n"};
+    for (const Page& page : pages_) reply.body += std::string(page.path) + "\n";
+    return reply;
+  }
+
+ private:
+  std::vector<Page> pages_;
+};
+
+class PageHandler : public net::HTTPRequestHandler {
+ public:
+  explicit PageHandler(const Pages& pages) : pages_(pages) {}
+
+  void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
+    const std::string& method = request.getMethod();
+    Reply reply;
+    if (method == net::HTTPRequest::HTTP_GET || method == net::HTTPRequest::HTTP_HEAD) {
+      reply = make(request.getURI());
+    } else {
+      reply = {.status = HTTPResponse::HTTP_METHOD_NOT_ALLOWED, .body = "only GET and HEAD\n"};
+      response.set("Allow", "GET, HEAD");
+    }
+    response.setStatusAndReason(reply.status);
+    response.setContentType(reply.content_type);
+    response.set("Cache-Control", "no-store");
+    response.set("X-Content-Type-Options", "nosniff");
+    response.sendBuffer(reply.body.data(), reply.body.size());  // leaves the body out for HEAD
+  }
+
+ private:
+  Reply make(const std::string& uri) const {
+    try {
+      return pages_.get(uri);
+    } catch (const std::exception& error) {
+      return {.status = HTTPResponse::HTTP_INTERNAL_SERVER_ERROR,
+              .body = std::string("a fault in millrace: ") + error.what() + "\n"};
+    }
+  }
+
+  const Pages& pages_;
+};
+
+class PageHandlerFactory : public net::HTTPRequestHandlerFactory {
+ public:
+  explicit PageHandlerFactory(const Pages& pages) : pages_(pages) {}
+  net::HTTPRequestHandler* createRequestHandler(const net::HTTPServerRequest&) override {
+    return new PageHandler(pages_);
+  }
+
+ private:
+  const Pages& pages_;
+};
+
+class Connection : public net::HTTPServerConnection {
+ public:
+  Connection(const net::StreamSocket& client, const net::HTTPServerParams::Ptr& params,
+             const net::HTTPRequestHandlerFactory::Ptr& handlers, ConnectionTable& table)
+      : HTTPServerConnection(client, params, handlers), table_(table) {
+    table_.add(this, client.impl()->sockfd());
+  }
+  ~Connection() override { table_.remove(this); }
+
+ private:
+  ConnectionTable& table_;
+};
+
+class ConnectionFactory : public net::TCPServerConnectionFactory {
+ public:
+  ConnectionFactory(net::HTTPServerParams::Ptr params, net::HTTPRequestHandlerFactory::Ptr handlers,
+                    ConnectionTable& table)
+      : params_(std::move(params)), handlers_(std::move(handlers)), table_(table) {}
+
+  net::TCPServerConnection* createConnection(const net::StreamSocket& client) override {
+    return new Connection(client, params_, handlers_, table_);
+  }
+
+ private:
+  const net::HTTPServerParams::Ptr params_;
+  const net::HTTPRequestHandlerFactory::Ptr handlers_;
+  ConnectionTable& table_;
+};
+
+net::ServerSocket listen_on(const AdminConfig& config) {
+  try {
+    net::ServerSocket socket;
+    // Reuse the address after a restart, but never share the port with another process.
+    socket.bind(net::SocketAddress(config.host, config.port), true, false);
+    socket.listen(kWaitingConnections);
+    return socket;
+  } catch (const Poco::Exception& error) {
+    throw std::runtime_error("admin.listen: cannot listen on " + config.host + ":" +
+                             std::to_string(config.port) + ": " + error.displayText() +
+                             "; set `admin.listen` to a free address of this machine");
+  }
+}
+
+}  // namespace
+
+struct AdminServer::Impl {
+  Impl(AdminConfig given, const AdminHandlers& handlers, std::chrono::milliseconds limit)
+      : config(std::move(given)), pages(handlers), connections(limit) {}
+
+  const AdminConfig config;
+  const Pages pages;
+  ConnectionTable connections;
+  Poco::ThreadPool threads{"admin", 1, kThreads};
+  mutable Mutex mutex;
+  std::thread cutter GUARDED_BY(mutex);
+  std::unique_ptr<net::TCPServer> server GUARDED_BY(mutex);
+  std::uint16_t port GUARDED_BY(mutex) = 0;
+};
+
+AdminServer::AdminServer(AdminConfig config, const AdminHandlers& handlers,
+                         std::chrono::milliseconds timeout)
+    : impl_(std::make_unique<Impl>(std::move(config), handlers, timeout)) {}
+
+AdminServer::~AdminServer() { stop(); }
+
+void AdminServer::start() {
+  MutexLock lock(impl_->mutex);
+  if (impl_->port != 0) throw std::logic_error("AdminServer::start: a second time");
+  const net::ServerSocket socket = listen_on(impl_->config);
+  net::HTTPServerParams::Ptr params = new net::HTTPServerParams;
+  params->setMaxThreads(kThreads);
+  params->setMaxQueued(kWaitingConnections);
+  params->setKeepAlive(false);
+  impl_->server = std::make_unique<net::TCPServer>(
+      new ConnectionFactory(params, new PageHandlerFactory(impl_->pages), impl_->connections),
+      impl_->threads, socket, params);
+  impl_->cutter = std::thread([&connections = impl_->connections] { connections.run(); });
+  impl_->server->start();
+  impl_->port = socket.address().port();
+}
+
+void AdminServer::stop() {
+  MutexLock lock(impl_->mutex);
+  if (!impl_->server) return;
+  impl_->server->stop();
+  impl_->connections.close();
+  impl_->cutter.join();
+  impl_->threads.joinAll();
+  impl_->server.reset();
+}
+
+std::uint16_t AdminServer::port() const {
+  MutexLock lock(impl_->mutex);
+  return impl_->port;
+}
+
+}  // namespace millrace

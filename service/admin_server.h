@@ -1,0 +1,46 @@
+// The admin port: /metrics, /livez, /readyz, /status and an index, over HTTP/1.1 by Poco.
+//
+// Meant for a scraper, an orchestrator's probes and people; it changes nothing. A few threads and a
+// bounded line of waiting connections are all it may cost, one request a connection. No client can
+// keep a thread for longer than the time-out: its connection is cut then, whatever it does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "service/config.h"
+
+namespace millrace {
+
+// Called on the server's threads, several at a time; what they throw becomes a 500.
+struct AdminHandlers {
+  std::function<std::string()> metrics;                     // text format of Prometheus
+  std::function<std::string()> status;                      // JSON
+  std::function<std::vector<std::string>()> live_faults;    // empty: alive
+  std::function<std::vector<std::string>()> ready_reasons;  // why it is not ready; empty: ready
+};
+
+// Thread-safe.
+class AdminServer {
+ public:
+  AdminServer(AdminConfig config, const AdminHandlers& handlers,
+              std::chrono::milliseconds timeout = std::chrono::seconds(5));
+  ~AdminServer();  // stop()
+  AdminServer(const AdminServer&) = delete;
+  AdminServer& operator=(const AdminServer&) = delete;
+
+  // Throws std::runtime_error that names the setting when the address can't be listened on. Once.
+  void start();
+  // Closes the port and all connections; returns when the last handler has. Any number of times.
+  void stop();
+  std::uint16_t port() const;  // the real one, when 0 was asked for; 0 before start()
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,250 @@
+#include "service/application.h"
+
+#include <algorithm>
+
+#include "pipeline/pipeline.h"
+#include "pipeline/worker_pool.h"
+#include "service/admin_server.h"
+#include "service/clickhouse_monitor.h"
+#include "service/metrics.h"
+#include "service/sources/kafka_reader.h"
+#include "service/status.h"
+#include "service/target_catalog.h"
+#include "service/version.h"
+
+namespace millrace {
+namespace {
+
+// What a request to end asks for; only ever grows.
+enum class Ending { kNone, kDrain, kAbort };
+
+// Whoever stops the process, and the thread that waits for it. Thread-safe.
+class EndSignal {
+ public:
+  void request(Ending ending) {
+    {
+      MutexLock lock(mutex_);
+      ending_ = std::max(ending_, ending);
+    }
+    changed_.notify_all();
+  }
+  void wait() {
+    MutexLock lock(mutex_);
+    while (ending_ == Ending::kNone) changed_.wait(mutex_);
+  }
+  Ending ending() const {
+    MutexLock lock(mutex_);
+    return ending_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  CondVar changed_;
+  Ending ending_ GUARDED_BY(mutex_) = Ending::kNone;
+};
+
+// One configured pipeline with what the status wants to know of it.
+struct ConfiguredPipeline {
+  std::shared_ptr<TargetCatalog> targets;
+  std::vector<const KafkaReader*> readers;  // owned by `pipeline`
+  std::unique_ptr<Pipeline> pipeline;
+};
+
+ConfiguredPipeline build_pipeline(const PipelineConfig& config, ByteBudget& budget,
+                                  BlockQueue& queue, const LogSink& log) {
+  ConfiguredPipeline built;
+  built.targets = std::make_shared<TargetCatalog>(config);
+  std::vector<std::unique_ptr<SourceReader>> readers;
+  for (auto& reader : make_kafka_readers(
+           config,
+           [targets = built.targets](const std::string& topic) { return targets->of_topic(topic); },
+           budget, log)) {
+    built.readers.push_back(reader.get());
+    readers.push_back(std::move(reader));
+  }
+  built.pipeline =
+      std::make_unique<Pipeline>(PipelineOptions{config.name, config.batch, config.lanes},
+                                 std::move(readers), budget, queue, log);
+  return built;
+}
+
+}  // namespace
+
+// In the order of the data flow; destroyed the other way round, so that nothing outlives what it
+// uses.
+struct Application::Parts {
+  Parts(Config given, const std::string& config_file, Logger& logger)
+      : config(std::move(given)),
+        log(logger.sink()),
+        budget(config.memory.budget_bytes),
+        endpoints(config.clickhouse.endpoints),
+        http_sessions(config.clickhouse.pool),
+        workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
+        monitor(config.clickhouse.client, endpoints, http_sessions, log) {
+    for (const PipelineConfig& pipeline : config.pipelines) {
+      pipelines.push_back(build_pipeline(pipeline, budget, queue, log));
+    }
+    status = std::make_unique<StatusGatherer>(status_sources(config_file));
+    admin = std::make_unique<AdminServer>(config.admin, admin_handlers());
+  }
+
+  BlockSenderFactory sender_factory();
+  StatusSources status_sources(const std::string& config_file) const;
+  AdminHandlers admin_handlers();
+  std::vector<std::string> not_ready_reasons() const;
+  std::vector<std::string> faults() const;
+
+  void start();
+  ExitCode drain();
+  void abort();
+
+  const Config config;
+  const LogSink log;
+  EndSignal end;
+  ByteBudget budget;
+  BlockQueue queue;
+  EndpointList endpoints;
+  HttpSessionPool http_sessions;
+  WorkerPool workers;
+  ClickHouseMonitor monitor;
+  std::vector<ConfiguredPipeline> pipelines;
+  std::unique_ptr<StatusGatherer> status;
+  std::unique_ptr<AdminServer> admin;
+};
+
+BlockSenderFactory Application::Parts::sender_factory() {
+  return [this](unsigned) {
+    return make_clickhouse_sender(config.clickhouse.client, config.clickhouse.insert_settings,
+                                  endpoints, http_sessions);
+  };
+}
+
+std::vector<std::string> Application::Parts::not_ready_reasons() const {
+  std::vector<std::string> reasons;
+  if (std::string reason = monitor.not_ready_reason(); !reason.empty()) reasons.push_back(reason);
+  for (const auto& each : pipelines) {
+    for (std::string& reason : each.pipeline->not_ready_reasons()) {
+      reasons.push_back("pipeline " + each.pipeline->name() + ": " + std::move(reason));
+    }
+  }
+  if (end.ending() != Ending::kNone) reasons.push_back("draining");
+  return reasons;
+}
+
+std::vector<std::string> Application::Parts::faults() const {
+  std::vector<std::string> faults;
+  for (const auto& each : pipelines) {
+    for (std::string& fault : each.pipeline->faults()) {
+      faults.push_back("pipeline " + each.pipeline->name() + ": " + std::move(fault));
+    }
+  }
+  return faults;
+}
+
+StatusSources Application::Parts::status_sources(const std::string& config_file) const {
+  StatusSources sources;
+  sources.version = kVersion;
+  sources.build = kBuild;
+  sources.config_file = config_file;
+  sources.budget = &budget;
+  sources.queue = &queue;
+  sources.workers = &workers;
+  sources.http_sessions = &http_sessions;
+  sources.queries_in_flight = &monitor.queries_in_flight();
+  sources.not_ready_reasons = [this] { return not_ready_reasons(); };
+  for (const auto& each : pipelines) {
+    PipelineSources pipeline;
+    pipeline.name = each.pipeline->name();
+    pipeline.lanes = [pipe = each.pipeline.get()] { return pipe->lanes(); };
+    pipeline.not_ready_reasons = [pipe = each.pipeline.get()] { return pipe->not_ready_reasons(); };
+    pipeline.targets = [targets = each.targets] { return targets->all(); };
+    pipeline.source = [readers = each.readers] { return source_snapshot(readers); };
+    sources.pipelines.push_back(std::move(pipeline));
+  }
+  return sources;
+}
+
+AdminHandlers Application::Parts::admin_handlers() {
+  return {.metrics = [this] { return render_metrics(status->gather()); },
+          .status = [this] { return to_json(status->gather()); },
+          .live_faults = [this] { return faults(); },
+          .ready_reasons = [this] { return not_ready_reasons(); }};
+}
+
+void Application::Parts::start() {
+  admin->start();  // first: whoever waits for us can see why
+  monitor.start();
+  workers.start();
+  for (auto& each : pipelines) each.pipeline->start();
+  log({LogLevel::kInfo,
+       "started",
+       "millrace runs",
+       {{"version", std::string(kVersion)},
+        {"pipelines", std::to_string(pipelines.size())},
+        {"workers", std::to_string(config.workers.count)},
+        {"admin", "http://" + config.admin.host + ":" + std::to_string(admin->port())}}});
+}
+
+ExitCode Application::Parts::drain() {
+  const SteadyTime deadline = std::chrono::steady_clock::now() + config.shutdown.grace;
+  log({LogLevel::kInfo,
+       "draining",
+       "draining: reading stops, what was read is sent and committed",
+       {{"grace_seconds", std::to_string(config.shutdown.grace.count() / 1000)}}});
+  for (auto& each : pipelines) each.pipeline->drain(deadline);
+  queue.unpark_all();  // a last try now, not when the pause of each is over
+  if (end.ending() == Ending::kAbort) abort();  // asked for before the pipelines were told to drain
+  bool complete = true;
+  for (auto& each : pipelines) complete = each.pipeline->join() && complete;
+  // Whatever is still on its way belongs to nobody now: it must not hold the process up.
+  http_sessions.abort();
+  workers.stop();
+  monitor.stop();
+  admin->stop();
+  if (end.ending() == Ending::kAbort) return ExitCode::kStopped;
+  if (complete) {
+    log({LogLevel::kInfo,
+         "drained",
+         "drained: all that was read is in ClickHouse and committed",
+         {}});
+    return ExitCode::kOk;
+  }
+  log({LogLevel::kWarning,
+       "drain_incomplete",
+       "the grace period ended before all blocks were acknowledged; their rows are not committed "
+       "and "
+       "will be read again",
+       {{"setting", "shutdown.grace"}}});
+  return ExitCode::kDrainIncomplete;
+}
+
+void Application::Parts::abort() {
+  for (auto& each : pipelines) each.pipeline->abort();
+  http_sessions.abort();
+}
+
+Application::Application(Config config, const std::string& config_file, Logger& logger)
+    : parts_(std::make_unique<Parts>(std::move(config), config_file, logger)) {}
+
+Application::~Application() = default;
+
+ExitCode Application::run() {
+  try {
+    parts_->start();
+  } catch (const std::exception& error) {
+    parts_->log({LogLevel::kError, "start_failed", error.what(), {}});
+    parts_->abort();
+    return ExitCode::kFailure;
+  }
+  parts_->end.wait();
+  return parts_->drain();
+}
+
+void Application::request_drain() { parts_->end.request(Ending::kDrain); }
+
+void Application::request_abort() {
+  parts_->end.request(Ending::kAbort);
+  parts_->abort();
+}
+
+}  // namespace millrace

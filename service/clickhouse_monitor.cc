@@ -1,0 +1,83 @@
+#include "service/clickhouse_monitor.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::chrono::seconds kInterval{2};
+constexpr std::chrono::seconds kPatience{5};  // for one answer
+
+ClientOptions for_questions(ClientOptions options) {
+  options.session_policy = ClickHouseSessionPolicy::kNone;  // a lock on a session must not hide us
+  options.request_timeout = kPatience;
+  return options;
+}
+
+}  // namespace
+
+ClickHouseMonitor::ClickHouseMonitor(ClientOptions options, EndpointList& endpoints,
+                                     HttpSessionPool& pool, LogSink log)
+    : client_(for_questions(std::move(options)), endpoints, pool), log_(std::move(log)) {}
+
+ClickHouseMonitor::~ClickHouseMonitor() { stop(); }
+
+void ClickHouseMonitor::start() { thread_ = std::thread(&ClickHouseMonitor::run, this); }
+
+void ClickHouseMonitor::stop() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string ClickHouseMonitor::not_ready_reason() const {
+  MutexLock lock(mutex_);
+  return reason_;
+}
+
+std::string ClickHouseMonitor::server_version() const {
+  MutexLock lock(mutex_);
+  return version_;
+}
+
+void ClickHouseMonitor::run() {
+  do {
+    ask();
+  } while (wait_for_next());
+}
+
+bool ClickHouseMonitor::wait_for_next() {
+  const SteadyTime until = std::chrono::steady_clock::now() + kInterval;
+  MutexLock lock(mutex_);
+  while (!stopping_ && wake_.wait_until(mutex_, until)) {
+  }
+  return !stopping_;
+}
+
+void ClickHouseMonitor::ask() {
+  std::string reason, version;
+  try {
+    const InFlight in_flight(queries_in_flight_);
+    version = client_.raw_query("SELECT version()", {.format = "TSVRaw"});
+    while (!version.empty() && version.back() == '\n') version.pop_back();
+  } catch (const std::exception& error) {
+    reason = std::string("ClickHouse: ") + error.what();
+  }
+  std::string before;
+  {
+    MutexLock lock(mutex_);
+    before = std::exchange(reason_, reason);
+    if (!version.empty()) version_ = version;
+  }
+  if (reason.empty() && !before.empty()) {
+    log_({LogLevel::kInfo, "clickhouse_ready", "ClickHouse answers", {{"version", version}}});
+  } else if (!reason.empty()) {
+    log_({LogLevel::kWarning,
+          "clickhouse_not_ready",
+          "ClickHouse does not answer; trying again until it does",
+          {{"error", reason}}});
+  }
+}
+
+}  // namespace millrace

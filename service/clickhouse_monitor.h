@@ -1,0 +1,49 @@
+// Asks ClickHouse every few seconds whether it answers, for /readyz and the log.
+//
+// Readiness must not depend on data flowing: a quiet topic says nothing about ClickHouse. The
+// question is `SELECT version()` with the configured user and database, so that a wrong password
+// shows, too. It never stops anything: workers find out for themselves and retry.
+#pragma once
+
+#include <string>
+#include <thread>
+
+#include "pipeline/stats.h"
+#include "pipeline/worker.h"  // LogSink
+#include "transport/client.h"
+#include "transport/mutex.h"
+
+namespace millrace {
+
+// start() and stop() by one thread; the rest thread-safe.
+class ClickHouseMonitor {
+ public:
+  // `endpoints` and `pool` must outlive it.
+  ClickHouseMonitor(ClientOptions options, EndpointList& endpoints, HttpSessionPool& pool,
+                    LogSink log);
+  ~ClickHouseMonitor();  // stop()
+
+  void start();
+  void stop();
+  // Empty while ClickHouse answers; else what it said last.
+  std::string not_ready_reason() const;
+  std::string server_version() const;  // empty before the first answer
+  const Gauge& queries_in_flight() const noexcept { return queries_in_flight_; }
+
+ private:
+  void run();
+  void ask();
+  bool wait_for_next();  // false: stop
+
+  Client client_;
+  const LogSink log_;
+  Gauge queries_in_flight_;
+  mutable Mutex mutex_;
+  CondVar wake_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::string reason_ GUARDED_BY(mutex_) = "ClickHouse: not asked yet";
+  std::string version_ GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,155 @@
+#include <algorithm>
+#include <map>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "service/commands/commands.h"
+#include "service/commands/preflight.h"
+#include "service/config_value.h"
+#include "service/sources/kafka_check.h"
+#include "transport/client.h"
+
+namespace millrace {
+namespace {
+
+// A table of the configuration: which pipeline writes it, and which columns it must have.
+struct WantedTable {
+  std::string pipeline;
+  std::set<std::string> columns;
+  bool exactly_once = false;
+};
+
+// Prints the findings and remembers whether one was bad. Owned by one thread.
+class Findings {
+ public:
+  explicit Findings(std::ostream& out) : out_(out) {}
+  void ok(const std::string& what) { print("ok  ", what); }
+  void fail(const std::string& what) {
+    failed_ = true;
+    print("FAIL", what);
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  void print(const char* verdict, std::string what) {
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    out_ << verdict << "  " << what << std::endl;
+  }
+  std::ostream& out_;
+  bool failed_ = false;
+};
+
+std::map<std::string, WantedTable> wanted_tables(const Config& config) {
+  std::map<std::string, WantedTable> tables;
+  for (const PipelineConfig& pipeline : config.pipelines) {
+    std::set<std::string> names;
+    for (const auto& [topic, table] : pipeline.tables) names.insert(table);
+    for (const std::string& topic : pipeline.kafka.topics) {
+      // What a pattern without `table` will find is not known now.
+      if (!topic.starts_with('^') || !pipeline.table.empty())
+        names.insert(pipeline.table_of(topic));
+    }
+    for (const std::string& name : names) {
+      WantedTable& table = tables[name];
+      table.pipeline = pipeline.name;
+      if (pipeline.kafka.delivery == Delivery::kExactlyOnce) table.exactly_once = true;
+      const MetadataColumns& columns = pipeline.columns;
+      for (const std::string* column : {&columns.topic, &columns.partition, &columns.offset,
+                                        &columns.timestamp, &columns.key, &columns.headers})
+        if (!column->empty()) table.columns.insert(*column);
+    }
+  }
+  return tables;
+}
+
+// What an operator can do about it; empty where the error says it itself.
+std::string advice(const TransportError& error, const std::string& pipeline) {
+  const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
+  if (answer == nullptr) return "; does ClickHouse listen there? (clickhouse.endpoints)";
+  switch (answer->code()) {
+    case 60:
+      return "; create the table, or correct `table` or `tables` of pipeline " + pipeline;
+    case 81:
+      return "; create the database, or correct clickhouse.database";
+    case 192:
+    case 193:
+    case 194:
+    case 516:
+      return "; correct clickhouse.user and clickhouse.password";
+    case 497:
+      return "; grant it to clickhouse.user";
+    default:
+      return "";
+  }
+}
+
+void check_table(Client& client, const std::string& place, const std::string& name,
+                 const WantedTable& wanted, Findings& findings) {
+  const std::string subject = place + ": table " + name;
+  try {
+    std::set<std::string> missing = wanted.columns;
+    const std::vector<ColumnDescription> columns = client.describe_table(name);
+    for (const ColumnDescription& column : columns) missing.erase(column.name);
+    if (!missing.empty())
+      findings.fail(subject + " lacks " + join(missing) +
+                    "; add what is missing, or correct `columns` of pipeline " + wanted.pipeline);
+    else
+      findings.ok(subject + ", " + std::to_string(columns.size()) + " columns");
+    if (!wanted.exactly_once) return;
+    const auto facts = ask_table_facts(client, name);
+    if (!facts) return;  // it is gone again: the next check says so
+    const Guarantee guarantee = exactly_once_guarantee(name, *facts);
+    if (guarantee.holds)
+      findings.ok(subject + ": " + guarantee.text);
+    else
+      findings.fail(subject + ": " + guarantee.text);
+  } catch (const TransportError& error) {
+    findings.fail(subject + ": " + error.what() + advice(error, wanted.pipeline));
+  }
+}
+
+void check_endpoint(const Config& config, const Endpoint& endpoint,
+                    std::chrono::milliseconds patience, Findings& findings) {
+  HttpSessionPoolOptions pool_options = config.clickhouse.pool;
+  pool_options.connect_timeout = std::min(pool_options.connect_timeout, patience);
+  HttpSessionPool pool(pool_options);
+  EndpointList endpoints({endpoint});
+  ClientOptions options = config.clickhouse.client;
+  options.request_timeout = std::min(options.request_timeout, patience);
+  Client client(options, endpoints, pool);
+  const std::string place = "clickhouse " + endpoint.to_string();
+  try {
+    client.ping();
+    findings.ok(place + ": version " + client.command("SELECT version()"));
+  } catch (const TransportError& error) {
+    findings.fail(place + ": " + error.what() + advice(error, ""));
+    return;
+  }
+  for (const auto& [name, wanted] : wanted_tables(config))
+    check_table(client, place, name, wanted, findings);
+}
+
+void check_source(const PipelineConfig& pipeline, std::chrono::milliseconds patience,
+                  Findings& findings) {
+  const std::string subject = "pipeline " + pipeline.name + ": kafka: ";
+  const std::vector<std::string> faults = check_kafka(pipeline.kafka, patience);
+  for (const std::string& fault : faults) findings.fail(subject + fault);
+  if (faults.empty())
+    findings.ok(subject + pipeline.kafka.brokers + ", topics " + join(pipeline.kafka.topics));
+}
+
+}  // namespace
+
+ExitCode check_service(const Config& config, std::chrono::milliseconds patience,
+                       std::ostream& out) {
+  Findings findings(out);
+  for (const Endpoint& endpoint : config.clickhouse.endpoints)
+    check_endpoint(config, endpoint, patience, findings);
+  for (const PipelineConfig& pipeline : config.pipelines)
+    check_source(pipeline, patience, findings);
+  return findings.failed() ? ExitCode::kFailure : ExitCode::kOk;
+}
+
+}  // namespace millrace

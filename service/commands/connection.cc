@@ -1,0 +1,70 @@
+#include "service/commands/connection.h"
+
+#include <utility>
+
+#include "service/config.h"
+
+namespace millrace {
+namespace {
+
+// The first endpoint: a single statement goes to one server.
+void take_from_config(const Config& config, ClientOptions& options) {
+  const ClientOptions defaults = options;
+  options = config.clickhouse.client;
+  options.pool_mgr = defaults.pool_mgr;
+  const Endpoint& endpoint = config.clickhouse.endpoints.front();
+  options.host = endpoint.host;
+  options.port = endpoint.port;
+  options.secure = endpoint.secure;
+  options.proxy_path = endpoint.path;
+}
+
+void take_from_url(const std::string& url, ClientOptions& options) {
+  const ClientOptions of_url = ClientOptions::from_dsn(url);
+  options.host = of_url.host;
+  options.port = of_url.port;
+  options.secure = of_url.secure;
+  options.proxy_path = of_url.proxy_path;
+  const ClientOptions defaults;
+  if (of_url.user != defaults.user) options.user = of_url.user;
+  if (!of_url.password.empty()) options.password = of_url.password;
+  if (of_url.database != defaults.database) options.database = of_url.database;
+  for (const auto& [name, value] : of_url.settings) options.settings[name] = value;
+}
+
+void take(const std::string& value, std::string& into) {
+  if (!value.empty()) into = value;
+}
+
+}  // namespace
+
+ClientOptions connection_options(const ConnectionArguments& arguments,
+                                 const Environment& environment) {
+  ClientOptions options;
+  options.session_policy = ClickHouseSessionPolicy::kNone;
+  if (!arguments.config_file.empty()) {
+    take_from_config(load_config(arguments.config_file), options);
+    options.session_policy = ClickHouseSessionPolicy::kNone;
+  }
+  std::string url = environment("CLICKHOUSE_URL");
+  take(arguments.url, url);
+  if (!url.empty()) take_from_url(url, options);
+  take(environment("CLICKHOUSE_USER"), options.user);
+  take(environment("CLICKHOUSE_PASSWORD"), options.password);
+  take(environment("CLICKHOUSE_DATABASE"), options.database);
+  take(arguments.user, options.user);
+  take(arguments.password, options.password);
+  take(arguments.database, options.database);
+  for (const auto& [name, value] : arguments.settings) options.settings[name] = value;
+  take(arguments.ca_cert, options.tls.ca_cert);
+  take(arguments.client_cert, options.tls.client_cert);
+  take(arguments.client_cert_key, options.tls.client_cert_key);
+  take(arguments.server_host_name, options.tls.server_host_name);
+  if (arguments.insecure) options.tls.verify = false;
+  // A result or a file may be of any size; what is bounded is each wait for progress.
+  options.client_name = "millrace-cli";
+  options.query_retries = 2;
+  return options;
+}
+
+}  // namespace millrace

@@ -1,0 +1,15 @@
+// Which ClickHouse format a file is in, by its name.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace millrace {
+
+// "x.csv" and "x.csv.gz": CSVWithNames; nothing for a name that says nothing.
+std::optional<std::string> format_of_file(const std::filesystem::path& file);
+// For a result: by the file's name, else PrettyCompact on a terminal, else TabSeparated.
+std::string default_output_format(const std::string& output);
+
+}  // namespace millrace

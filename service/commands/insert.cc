@@ -1,0 +1,127 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <stop_token>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "service/commands/commands.h"
+#include "service/commands/formats.h"
+#include "service/commands/interrupt.h"
+#include "service/commands/progress_line.h"
+#include "transport/client.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::size_t kReadBytes = 256u << 10;
+
+std::string name_of(const std::string& file) { return file == "-" ? "standard input" : file; }
+
+// A file or standard input, read in pieces, with the progress line on the way.
+class Input {
+ public:
+  Input(const std::string& name, ProgressLine& line, std::stop_token stop)
+      : name_(name), line_(line), stop_(std::move(stop)) {
+    if (name == "-") return;
+    fd_ = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "cannot open " + name);
+    std::error_code error;
+    if (std::filesystem::is_regular_file(name, error)) {
+      counts_.total_bytes = std::filesystem::file_size(name);
+    }
+  }
+  Input(const Input&) = delete;
+  ~Input() {
+    if (fd_ != STDIN_FILENO) ::close(fd_);
+  }
+
+  std::optional<std::string_view> next() {
+    const std::size_t size = read_some(fd_, buffer_, name_of(name_), stop_);
+    if (size == 0) return std::nullopt;
+    counts_.bytes += size;
+    line_.show(counts_, std::chrono::steady_clock::now());
+    return std::string_view(buffer_).substr(0, size);
+  }
+
+ private:
+  const std::string& name_;
+  ProgressLine& line_;
+  const std::stop_token stop_;
+  int fd_ = STDIN_FILENO;
+  std::string buffer_ = std::string(kReadBytes, '\0');
+  ProgressCounts counts_;
+};
+
+Codec coding_to_apply(const std::string& name) {
+  const auto codec = name == "none" ? Codec::kNone : codec_of(name);
+  if (!codec || (*codec != Codec::kNone && !can_code(*codec))) {
+    throw UsageError("--compression " + name + ": known are none, gzip, deflate, zstd, lz4");
+  }
+  return *codec;
+}
+
+InsertOptions insert_options(const InsertArguments& arguments, const std::string& file) {
+  InsertOptions options;
+  options.columns = arguments.columns;
+  options.deduplication_token = arguments.deduplication_token;
+  options.format = arguments.format;
+  if (options.format.empty()) {
+    const auto format = file == "-" ? std::nullopt : format_of_file(file);
+    if (!format)
+      throw UsageError("the name of " + file + " does not say its format: give --format");
+    options.format = *format;
+  }
+  if (file != "-") options.compression = codec_of_file(file).value_or(Codec::kNone);
+  if (options.compression == Codec::kNone && !arguments.compression.empty()) {
+    options.compress_with = coding_to_apply(arguments.compression);
+  }
+  return options;
+}
+
+QuerySummary insert_file(Client& client, const InsertArguments& arguments, const std::string& file,
+                         const std::stop_token& stop) {
+  InsertOptions options = insert_options(arguments, file);
+  options.stop = stop;
+  ProgressLine line(true);
+  const auto input = std::make_shared<Input>(file, line, stop);
+  return client.raw_insert(arguments.table,
+                           InsertBody(PullSource([input] { return input->next(); })), options);
+}
+
+}  // namespace
+
+int insert(const InsertArguments& arguments) {
+  const ClientOptions connection = connection_options(arguments.connection, process_environment);
+  for (const std::string& file : arguments.files) (void)insert_options(arguments, file);
+  const Interrupt interrupt;
+  std::string current;
+  try {
+    Client client(connection);
+    for (const std::string& file : arguments.files) {
+      current = file;
+      const auto started = std::chrono::steady_clock::now();
+      const QuerySummary summary = insert_file(client, arguments, file, interrupt.token());
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
+      std::cerr << name_of(file) << ": " << summary.written_rows << " rows inserted in "
+                << short_number(seconds.count() * 1000) << "ms\n";
+    }
+    return static_cast<int>(ExitCode::kOk);
+  } catch (const AbortedError&) {
+    std::cerr << name_of(current)
+              << ": interrupted; the server drops the block that was under way\n";
+    return 128 + interrupt.signal();
+  } catch (const TransportError& error) {
+    std::cerr << "millrace: " << name_of(current) << ": " << error.what() << "\n";
+  } catch (const std::system_error& error) {
+    std::cerr << "millrace: " << error.what() << "\n";
+  }
+  return static_cast<int>(ExitCode::kFailure);
+}
+
+}  // namespace millrace

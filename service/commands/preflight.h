@@ -1,0 +1,30 @@
+// Whether a table can give exactly once, and what would make it. Pure, but for asking the server.
+//
+// What ClickHouse remembers of inserts, and where:
+// https://clickhouse.com/docs/guides/developer/deduplicating-inserts-on-retries
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "transport/client.h"
+
+namespace millrace {
+
+struct TableFacts {
+  std::string engine;        // "ReplicatedMergeTree"
+  std::string engine_full;   // with the SETTINGS of the table
+  std::uint64_t window = 0;  // what the server's tables have by default, plain and replicated
+  std::uint64_t replicated_window = 0;
+};
+// Nothing when there is no such table. Throws TransportError.
+std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
+
+struct Guarantee {
+  bool holds = false;
+  std::string text;  // what is promised and why, or what is missing and the SQL that mends it
+};
+Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts);
+
+}  // namespace millrace

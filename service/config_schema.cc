@@ -1,0 +1,278 @@
+#include "service/config_schema.h"
+
+#include "service/config_declare.h"
+
+namespace millrace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+namespace {
+
+using Process = Declare<Config>;
+using Flow = Declare<PipelineConfig>;
+
+constexpr std::size_t kKiB = 1u << 10, kMiB = 1u << 20, kGiB = 1u << 30;
+constexpr std::size_t kTiB = kGiB << 10;
+constexpr seconds kOneHour{3600};
+
+using ProcessSettings = std::vector<Setting<Config>>;
+
+Endpoint parse_endpoint_setting(const std::string& url) {
+  // Before the parser sees it, whose text might repeat the password.
+  if (url.find('@') != std::string::npos)
+    throw std::invalid_argument(
+        "has a user or password in it; they belong into clickhouse.user and clickhouse.password");
+  try {
+    return parse_endpoint(url);
+  } catch (const std::invalid_argument& error) {
+    std::string why = error.what();
+    if (const std::string prefix = "endpoint '" + url + "': "; why.starts_with(prefix))
+      why.erase(0, prefix.size());
+    throw std::invalid_argument("is refused: " + why);
+  }
+}
+
+ProcessSettings clickhouse_settings() {
+  return {
+      Process::required(Process::list(
+          "clickhouse.endpoints", "list of http[s]://host[:port][/path]",
+          FIELD(clickhouse.endpoints), parse_endpoint_setting,
+          [](const Endpoint& endpoint) { return endpoint.to_string(); },
+          "Where ClickHouse answers; several are used in turn, and one that fails is avoided for "
+          "a while.")),
+      Process::text("clickhouse.user", FIELD(clickhouse.client.user), "The ClickHouse user."),
+      Process::secret(Process::text("clickhouse.password", FIELD(clickhouse.client.password),
+                                    "The user's password; best as ${file:/path} or ${NAME}.")),
+      Process::text("clickhouse.database", FIELD(clickhouse.client.database),
+                    "The database of tables that are named without one."),
+      Process::map("clickhouse.settings", "map of ClickHouse setting to value",
+                   FIELD(clickhouse.client.settings),
+                   "ClickHouse settings that go with every request."),
+      Process::map("clickhouse.insert_settings", "map of ClickHouse setting to value",
+                   FIELD(clickhouse.insert_settings),
+                   "ClickHouse settings that go with inserts only."),
+      Process::choice("clickhouse.session.policy", FIELD(clickhouse.client.session_policy),
+                      std::vector<std::pair<std::string, ClickHouseSessionPolicy>>{
+                          {"per_client", ClickHouseSessionPolicy::kPerClient},
+                          {"per_query", ClickHouseSessionPolicy::kPerQuery},
+                          {"none", ClickHouseSessionPolicy::kNone}},
+                      "Which ClickHouse session queries run in: one for each worker, one for "
+                      "each query, or none."),
+      Process::duration("clickhouse.session.timeout", FIELD(clickhouse.client.session_timeout),
+                        seconds(1), kOneHour,
+                        "How long the server keeps an unused ClickHouse session; longer keeps "
+                        "more of them in its memory."),
+      Process::duration("clickhouse.request_timeout", FIELD(clickhouse.client.request_timeout),
+                        seconds(1), hours(24),
+                        "Deadline of one request as a whole; longer notices a dead server later, "
+                        "shorter repeats inserts that were only slow."),
+  };
+}
+
+ProcessSettings pool_settings() {
+  return {
+      Process::count("clickhouse.pool.soft_limit", FIELD(clickhouse.pool.soft_limit), 1, 10'000,
+                     "Open connections for each endpoint above which idle ones are closed "
+                     "sooner; more keeps more sockets on both sides."),
+      Process::count("clickhouse.pool.hard_limit", FIELD(clickhouse.pool.hard_limit), 1, 10'000,
+                     "Open connections for each endpoint at most, who comes later waits; more "
+                     "lets more requests load the server at once."),
+      Process::count("clickhouse.pool.store_limit", FIELD(clickhouse.pool.store_limit), 1, 10'000,
+                     "Idle connections kept for each endpoint; more spares handshakes after a "
+                     "lull and holds more sockets during it."),
+      Process::duration("clickhouse.pool.acquire_timeout", FIELD(clickhouse.pool.acquire_timeout),
+                        milliseconds(10), minutes(10),
+                        "How long a request waits for a free connection; longer hides a pool that "
+                        "is too small."),
+      Process::duration("clickhouse.pool.connect_timeout", FIELD(clickhouse.pool.connect_timeout),
+                        milliseconds(10), minutes(5),
+                        "How long opening a connection may take; longer tries the next endpoint "
+                        "later."),
+      Process::duration("clickhouse.pool.idle_timeout", FIELD(clickhouse.pool.idle_timeout),
+                        milliseconds(100), kOneHour,
+                        "An idle connection older than this, or than 0.8 times what the server "
+                        "announces, is not used again; longer meets more that the network has "
+                        "dropped."),
+      Process::duration("clickhouse.pool.max_age", FIELD(clickhouse.pool.max_age), milliseconds(0),
+                        hours(24),
+                        "A connection is replaced at this age, 0 is never; longer follows changes "
+                        "of DNS and load balancers later."),
+      Process::duration("clickhouse.pool.tcp_keep_alive", FIELD(clickhouse.pool.tcp_keep_alive),
+                        seconds(0), kOneHour,
+                        "Interval of TCP keep-alive probes, 0 is off; longer finds a vanished "
+                        "host later."),
+      Process::duration("clickhouse.pool.tcp_user_timeout", FIELD(clickhouse.pool.tcp_user_timeout),
+                        milliseconds(0), kOneHour,
+                        "How long sent data may stay unacknowledged before the connection is "
+                        "given up, 0 is the kernel's choice; longer finds a vanished host later."),
+  };
+}
+
+ProcessSettings other_process_settings() {
+  return {
+      Process::count("workers.count", FIELD(workers.count), 1, 1'024,
+                     "Threads that insert, each one block at a time; more loads the server with "
+                     "more inserts at once and makes more, smaller parts."),
+      Process::duration("workers.retry.first", FIELD(workers.retry.first), milliseconds(1),
+                        minutes(1),
+                        "Upper end of the random pause before the first retry, doubled for each "
+                        "further one; longer recovers later from a hiccup."),
+      Process::duration("workers.retry.max", FIELD(workers.retry.max), milliseconds(1), kOneHour,
+                        "Upper end of the pause between retries; longer spares a server in "
+                        "trouble and notices its recovery later."),
+      Process::duration("workers.retry.wait_probe", FIELD(workers.retry.wait_probe),
+                        milliseconds(10), kOneHour,
+                        "How soon a lane that waits for somebody to act (missing table, wrong "
+                        "password) is probed again; longer resumes later."),
+      Process::duration("workers.retry.wait_probe_max", FIELD(workers.retry.wait_probe_max),
+                        milliseconds(10), kOneHour,
+                        "What that interval grows to; longer resumes later."),
+      Process::bytes("memory.budget", FIELD(memory.budget_bytes), kMiB, kTiB,
+                     "Bytes of everything in flight: broker prefetch, open and queued blocks, "
+                     "requests; more memory bridges longer pauses of the server. The process "
+                     "itself needs about 100MiB besides."),
+      Process::value(
+          "admin.listen", "host:port", "", [](auto& root) -> auto& { return root.admin; },
+          [](const std::string& text) {
+            auto [host, port] = parse_host_port(text);
+            return AdminConfig{.host = std::move(host), .port = port};
+          },
+          [](const AdminConfig& admin) { return print_host_port(admin.host, admin.port); },
+          "Where /metrics, /livez, /readyz and /status answer; port 0 takes a free one, 0.0.0.0 "
+          "lets everybody ask who reaches the host."),
+      Process::word("log.level", FIELD(log.level), {"debug", "info", "warning", "error"},
+                    "Events below this level are not logged."),
+      Process::choice(
+          "log.format", FIELD(log.format),
+          std::vector<std::pair<std::string, LogFormat>>{
+              {"auto", LogFormat::kAuto}, {"text", LogFormat::kText}, {"json", LogFormat::kJson}},
+          "How a line of the log looks; auto is text on a terminal, else JSON."),
+      Process::duration("shutdown.grace", FIELD(shutdown.grace), milliseconds(100), kOneHour,
+                        "How long SIGTERM lets blocks in flight be inserted and committed; must "
+                        "be shorter than what the supervisor grants before SIGKILL."),
+  };
+}
+
+std::vector<Setting<PipelineConfig>> kafka_settings() {
+  const auto same = [](const std::string& text) { return text; };
+  return {
+      Flow::required(Flow::text("source.kafka.brokers", FIELD(kafka.brokers),
+                                "Kafka brokers to start from: host:port, several with commas.")),
+      Flow::text("source.kafka.group", FIELD(kafka.group),
+                 "The consumer group, which holds the progress; another name starts anew."),
+      Flow::required(Flow::list("source.kafka.topics", "list of topics", FIELD(kafka.topics), same,
+                                same,
+                                "Topics to read; an entry that begins with ^ is a regular "
+                                "expression over topic names.")),
+      Flow::count("source.kafka.consumers", FIELD(kafka.consumers), 1, 256,
+                  "Consumer threads, each a member of the group; more than partitions idle, and "
+                  "each takes prefetch from memory.budget."),
+      Flow::word("source.kafka.assignment", FIELD(kafka.assignment),
+                 {"range", "roundrobin", "cooperative-sticky"},
+                 "How the group shares partitions; librdkafka 2.0.2 can lose commits in "
+                 "cooperative rebalances, which repeats rows."),
+      Flow::word("source.kafka.start_offset", FIELD(kafka.start_offset),
+                 {"earliest", "latest", "error"},
+                 "Where a group without a committed offset starts; error waits for an operator."),
+      Flow::bytes("source.kafka.prefetch", FIELD(kafka.prefetch_bytes), 64 * kKiB, kGiB,
+                  "What each consumer reads ahead, part of memory.budget; more evens out a slow "
+                  "broker and leaves less memory for blocks. Fetches are limited as the "
+                  "broker sends them: messages that compress 37 to 1 took 145MiB beyond it."),
+      Flow::duration("source.kafka.commit_interval", FIELD(kafka.commit_interval), milliseconds(10),
+                     minutes(5),
+                     "How often offsets are committed; longer repeats more rows after a crash."),
+      Flow::choice("source.kafka.tombstones", FIELD(kafka.tombstones),
+                   std::vector<std::pair<std::string, Tombstones>>{
+                       {"skip", Tombstones::kSkip}, {"empty_payload", Tombstones::kEmptyPayload}},
+                   "What becomes of messages without a value: counted and skipped, or a row "
+                   "with an empty payload."),
+      Flow::map("source.kafka.options", "map of librdkafka option to value", FIELD(kafka.options),
+                "librdkafka options, such as those of SASL and TLS; they win over millrace's own."),
+  };
+}
+
+std::vector<Setting<PipelineConfig>> row_settings() {
+  const auto column = [](const std::string& what) {
+    return "Column of each row for the message's " + what + "; none when empty. JSONEachRow only.";
+  };
+  return {
+      Flow::text("table", FIELD(table),
+                 "The table, name or database.name; empty: named as the topic."),
+      Flow::map("tables", "map of topic to table", FIELD(tables),
+                "The table by topic; wins over `table`."),
+      Flow::text("format", FIELD(format),
+                 "ClickHouse format of the messages; one whose messages can stand one behind the "
+                 "other, such as JSONEachRow, CSV, TSV, RowBinary."),
+      Flow::text("columns.topic", FIELD(columns.topic), column("topic")),
+      Flow::text("columns.partition", FIELD(columns.partition), column("partition")),
+      Flow::text("columns.offset", FIELD(columns.offset), column("offset")),
+      Flow::text("columns.timestamp", FIELD(columns.timestamp), column("timestamp")),
+      Flow::text("columns.key", FIELD(columns.key), column("key")),
+      Flow::text("columns.headers", FIELD(columns.headers), column("headers")),
+      Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
+                  "A block is sent when it has so many rows; more makes fewer, larger parts and "
+                  "holds more memory."),
+      Flow::choice(
+          "delivery", FIELD(kafka.delivery),
+          std::vector<std::pair<std::string, Delivery>>{{"at_least_once", Delivery::kAtLeastOnce},
+                                                        {"exactly_once", Delivery::kExactlyOnce}},
+          "exactly_once: every block is written down in Kafka before it is sent, so that "
+          "after a crash the same blocks are sent again and ClickHouse drops what it has. "
+          "The table must remember tokens: any Replicated one does, a plain MergeTree "
+          "with non_replicated_deduplication_window; `millrace check` tells."),
+      Flow::bytes("batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
+                  "A block is sent when it has so many bytes; more makes fewer, larger parts and "
+                  "holds more memory."),
+      Flow::duration("batch.max_age", FIELD(batch.max_age), milliseconds(1), kOneHour,
+                     "A block is sent when its first row is so old; longer makes larger blocks "
+                     "of a thin stream and shows rows later."),
+      Flow::count("lanes.max_blocks_in_flight", FIELD(lanes.max_blocks_in_flight), 1, 1'000,
+                  "Blocks of one lane (a partition) that may wait for their answer before it is "
+                  "paused; more repeats more rows after a crash."),
+  };
+}
+
+template <class T>
+void append(std::vector<T>& all, std::vector<T> more) {
+  for (T& each : more) all.push_back(std::move(each));
+}
+
+}  // namespace
+
+template <class Root>
+bool Setting<Root>::hides(const SettingEntry& entry) const {
+  // A URL with a password in it, wherever somebody may have written it.
+  const std::size_t at = entry.text.rfind('@');
+  const bool credentials = at != std::string::npos && entry.text.find(':') < at;
+  return secret || credentials || (shape == SettingShape::kMap && is_secret_name(entry.name));
+}
+template struct Setting<Config>;
+template struct Setting<PipelineConfig>;
+
+const std::vector<Setting<Config>>& process_settings() {
+  static const auto settings = [] {
+    ProcessSettings all = clickhouse_settings();
+    append(all, pool_settings());
+    append(all, other_process_settings());
+    return all;
+  }();
+  return settings;
+}
+
+const std::vector<Setting<PipelineConfig>>& pipeline_settings() {
+  static const auto settings = [] {
+    std::vector<Setting<PipelineConfig>> all{
+        Flow::required(Flow::text("name", FIELD(name),
+                                  "The pipeline's name in logs and metrics; letters, digits, "
+                                  "_, - and dots, and no other pipeline's."))};
+    append(all, kafka_settings());
+    append(all, row_settings());
+    return all;
+  }();
+  return settings;
+}
+
+}  // namespace millrace

@@ -1,0 +1,408 @@
+#include "service/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <ostream>
+#include <span>
+#include <sstream>
+#include <stdexcept>
+
+#include "service/json_writer.h"
+
+namespace millrace {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+std::vector<std::string> split(std::string_view words) {
+  std::istringstream stream{std::string(words)};
+  std::vector<std::string> list;
+  for (std::string word; stream >> word;) list.push_back(word);
+  return list;
+}
+
+// The samples of one family. Label values come in the order in which the labels are declared.
+class Samples {
+ public:
+  Samples(MetricFamily& family, std::vector<std::string> labels)
+      : family_(family), labels_(std::move(labels)) {}
+
+  template <class T>
+  void add(std::initializer_list<std::string_view> label_values, T value) {
+    ClientMetric& metric = labelled(label_values);
+    if (family_.type == MetricType::Counter) {
+      metric.counter.value = static_cast<double>(value);
+    } else {
+      metric.gauge.value = static_cast<double>(value);
+    }
+  }
+
+  void add(std::initializer_list<std::string_view> label_values, const Histogram::Snapshot& from) {
+    ClientMetric::Histogram& to = labelled(label_values).histogram;
+    to.sample_sum = from.sum;
+    for (std::size_t i = 0; i < from.counts.size(); ++i) {
+      to.sample_count += from.counts[i];
+      to.bucket.push_back({.cumulative_count = to.sample_count,
+                           .upper_bound = i < from.upper_bounds.size()
+                                              ? from.upper_bounds[i]
+                                              : std::numeric_limits<double>::infinity()});
+    }
+  }
+
+ private:
+  ClientMetric& labelled(std::span<const std::string_view> values) {
+    if (values.size() != labels_.size()) throw std::logic_error(family_.name + ": labels");
+    ClientMetric& metric = family_.metric.emplace_back();
+    for (std::size_t i = 0; i < labels_.size(); ++i) {
+      metric.label.push_back({labels_[i], to_valid_utf8(values[i])});
+    }
+    return metric;
+  }
+
+  MetricFamily& family_;
+  const std::vector<std::string> labels_;
+};
+
+struct Declaration {
+  const char* name;
+  MetricType type;
+  const char* labels;
+  const char* help;
+  std::function<void(const StatusSnapshot&, Samples&)> fill;
+};
+
+// Ways to fill a family, for what many have in common.
+
+template <class Get>
+auto one(Get get) {
+  return [get](const StatusSnapshot& s, Samples& out) { out.add({}, std::invoke(get, s)); };
+}
+
+template <class Get>
+auto of_http_sessions(Get get) {
+  return one([get](const StatusSnapshot& s) { return std::invoke(get, s.http_sessions); });
+}
+
+template <class Get>
+auto per_source(Get get) {
+  return [get](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      out.add({p.name, p.source.kind}, std::invoke(get, p.source));
+    }
+  };
+}
+
+template <class Map>
+auto per_source_and(Map SourceSnapshot::*map) {
+  return [map](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      for (const auto& [label, count] : p.source.*map) {
+        out.add({p.name, p.source.kind, label}, count);
+      }
+    }
+  };
+}
+
+template <class Get>
+auto per_table(Get get) {
+  return [get](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      for (const auto& t : p.tables) out.add({p.name, t.table}, std::invoke(get, t));
+    }
+  };
+}
+
+// For an array in TableSnapshot that an enumeration counts through.
+template <class Enum, class Array>
+auto per_table_and(Array TableSnapshot::*array) {
+  return [array](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      for (const auto& t : p.tables) {
+        const auto& values = t.*array;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          out.add({p.name, t.table, to_string(static_cast<Enum>(i))}, values[i]);
+        }
+      }
+    }
+  };
+}
+
+template <class Predicate>
+auto lanes_where(Predicate predicate) {
+  return [predicate](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      out.add({p.name}, std::count_if(p.lanes.begin(), p.lanes.end(), predicate));
+    }
+  };
+}
+
+void fill_retries(const StatusSnapshot& s, Samples& out) {
+  for (const auto& p : s.pipelines) {
+    for (const auto& t : p.tables) {
+      for (const auto& [code, count] : t.retries) out.add({p.name, t.table, code}, count);
+    }
+  }
+}
+
+void fill_lag(const StatusSnapshot& s, Samples& out) {
+  for (const auto& p : s.pipelines) {
+    for (const auto& lane : p.lanes) {
+      const auto behind = lag(lane);
+      const std::string partition = std::to_string(lane.id.partition);
+      if (behind) out.add({p.name, lane.id.topic, partition}, *behind);
+    }
+  }
+}
+
+void fill_waiting(const StatusSnapshot& s, Samples& out) {
+  for (const auto& p : s.pipelines) {
+    std::map<std::array<std::string, 3>, int> lanes;
+    for (const auto& lane : p.lanes) {
+      const std::string kind(to_string(lane.wait.disposition));
+      if (lane.waiting) ++lanes[{lane.table, lane.wait.reason, kind}];
+    }
+    for (const auto& [key, count] : lanes) out.add({p.name, key[0], key[1], key[2]}, count);
+  }
+}
+
+void fill_closed(const StatusSnapshot& s, Samples& out) {
+  for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) {
+    out.add({to_string(static_cast<HttpSessionCloseReason>(i))}, s.http_sessions.closed[i]);
+  }
+}
+
+void fill_limiting_stage(const StatusSnapshot& s, Samples& out) {
+  for (std::size_t i = 0; i < kStages; ++i) {
+    const auto stage = static_cast<Stage>(i);
+    out.add({to_string(stage)}, stage == s.limiting_stage ? 1 : 0);
+  }
+}
+
+void fill_operations(const StatusSnapshot& s, Samples& out) {
+  out.add({"insert"}, s.inserts_in_flight);
+  out.add({"query"}, s.queries_in_flight);
+  out.add({"commit"}, s.commits_in_flight);
+}
+
+void fill_session_limits(const StatusSnapshot& s, Samples& out) {
+  out.add({"soft"}, s.http_session_options.soft_limit);
+  out.add({"hard"}, s.http_session_options.hard_limit);
+  out.add({"store"}, s.http_session_options.store_limit);
+}
+
+std::vector<Declaration> process_metrics() {
+  using enum MetricType;
+  return {
+      {"millrace_build_info", Gauge, "version build", "Always 1; the labels say what runs.",
+       [](const StatusSnapshot& s, Samples& out) {
+         out.add({s.version, s.build}, 1);
+       }},
+      {"millrace_ready", Gauge, "", "1 while /readyz says ready.", one(&StatusSnapshot::ready)},
+      {"millrace_pipeline_ready", Gauge, "pipeline",
+       "1 while all readers of the pipeline are connected to their source.",
+       [](const StatusSnapshot& s, Samples& out) {
+         for (const auto& p : s.pipelines) out.add({p.name}, p.not_ready.empty() ? 1 : 0);
+       }},
+      {"millrace_operations_in_flight", Gauge, "kind",
+       "Operations started and not answered yet: inserts and queries to ClickHouse, commits to "
+       "sources.",
+       fill_operations},
+      {"millrace_limiting_stage", Gauge, "stage",
+       "1 for the stage that limits the flow now, else 0; `source` also while nothing arrives.",
+       fill_limiting_stage},
+      {"process_cpu_seconds_total", Counter, "", "User and system CPU time spent.",
+       one([](const StatusSnapshot& s) { return s.process.cpu_seconds; })},
+      {"process_resident_memory_bytes", Gauge, "", "Resident memory.",
+       one([](const StatusSnapshot& s) { return s.process.resident_bytes; })},
+      {"process_open_fds", Gauge, "", "Open file descriptors.",
+       one([](const StatusSnapshot& s) { return s.process.open_fds; })},
+      {"process_max_fds", Gauge, "", "Limit of open file descriptors.",
+       one([](const StatusSnapshot& s) { return s.process.max_fds; })},
+      {"process_start_time_seconds", Gauge, "", "When the process started, in Unix time.",
+       one([](const StatusSnapshot& s) {
+         return std::chrono::duration<double>(s.started.time_since_epoch()).count();
+       })},
+  };
+}
+
+std::vector<Declaration> source_metrics() {
+  using enum MetricType;
+  return {
+      {"millrace_source_messages_total", Counter, "pipeline source",
+       "Messages the source handed over.", per_source(&SourceSnapshot::messages)},
+      {"millrace_source_bytes_total", Counter, "pipeline source",
+       "Bytes of payload, key and headers of these messages.", per_source(&SourceSnapshot::bytes)},
+      {"millrace_source_commits_total", Counter, "pipeline source",
+       "Commits of positions that the source acknowledged.", per_source(&SourceSnapshot::commits)},
+      {"millrace_source_commit_errors_total", Counter, "pipeline source code",
+       "Commits that the source refused or did not answer; repeated with the next one.",
+       per_source_and(&SourceSnapshot::commit_errors)},
+      {"millrace_source_errors_total", Counter, "pipeline source code",
+       "Other errors that the source or its client reported, lost connections for example.",
+       per_source_and(&SourceSnapshot::errors)},
+      {"millrace_source_rebalances_total", Counter, "pipeline source kind",
+       "Times lanes were given to this process or taken from it.",
+       per_source_and(&SourceSnapshot::rebalances)},
+      {"millrace_source_lost_messages_total", Counter, "pipeline source",
+       "Offsets that the source had deleted before they were read: raise its retention.",
+       per_source(&SourceSnapshot::lost_offsets)},
+      {"millrace_source_pauses_total", Counter, "pipeline source",
+       "Times a lane was paused because something behind it was full or waited.",
+       per_source(&SourceSnapshot::pauses)},
+      {"millrace_lanes", Gauge, "pipeline", "Lanes (Kafka: partitions) this process owns.",
+       lanes_where([](const LaneStatus&) { return true; })},
+      {"millrace_lanes_paused", Gauge, "pipeline",
+       "Lanes that are not read for now: the byte budget is spent, too many blocks are in flight, "
+       "or the lane waits.",
+       lanes_where([](const LaneStatus& lane) { return lane.paused; })},
+      {"millrace_lanes_waiting", Gauge, "pipeline table reason kind",
+       "Lanes with a block that ClickHouse did not take; nothing is lost meanwhile. Kind `retry` "
+       "passes by itself, with any other somebody must act (see /status).",
+       fill_waiting},
+      {"millrace_lane_lag_messages", Gauge, "pipeline topic partition",
+       "Messages of the lane that are not in ClickHouse yet.", fill_lag},
+  };
+}
+
+std::vector<Declaration> table_metrics() {
+  using enum MetricType;
+  return {
+      {"millrace_read_rows_total", Counter, "pipeline table",
+       "Records taken from the source for this table.", per_table(&TableSnapshot::rows_read)},
+      {"millrace_read_bytes_total", Counter, "pipeline table", "Payload bytes of these records.",
+       per_table(&TableSnapshot::bytes_read)},
+      {"millrace_tombstones_total", Counter, "pipeline table", "Records without a payload.",
+       per_table(&TableSnapshot::tombstones)},
+      {"millrace_cut_blocks_total", Counter, "pipeline table reason",
+       "Blocks cut, by what made the cut.", per_table_and<CutReason>(&TableSnapshot::cuts)},
+      {"millrace_inserted_rows_total", Counter, "pipeline table",
+       "Records that ClickHouse acknowledged.", per_table(&TableSnapshot::rows)},
+      {"millrace_inserted_bytes_total", Counter, "pipeline table",
+       "Bytes of request bodies that ClickHouse acknowledged, before compression.",
+       per_table(&TableSnapshot::bytes)},
+      {"millrace_inserted_blocks_total", Counter, "pipeline table",
+       "Blocks (inserts) that ClickHouse acknowledged.", per_table(&TableSnapshot::blocks)},
+      {"millrace_insert_duration_seconds", Histogram, "pipeline table",
+       "Duration of acknowledged inserts, from asking for an HTTP session to the answer.",
+       per_table(&TableSnapshot::insert_seconds)},
+      {"millrace_block_rows", Histogram, "pipeline table", "Records in each acknowledged block.",
+       per_table(&TableSnapshot::block_rows)},
+      {"millrace_block_bytes", Histogram, "pipeline table", "Bytes of each acknowledged block.",
+       per_table(&TableSnapshot::block_bytes)},
+      {"millrace_retries_total", Counter, "pipeline table code",
+       "Attempts that failed and were put back, by ClickHouse's error or kind of network error.",
+       fill_retries},
+      {"millrace_abandoned_blocks_total", Counter, "pipeline table",
+       "Blocks not sent because their lane went to another owner, who reads them again.",
+       per_table(&TableSnapshot::abandoned_blocks)},
+      {"millrace_stage_seconds_total", Counter, "pipeline table stage",
+       "Time blocks spent in each stage.", per_table_and<Stage>(&TableSnapshot::stage_seconds)},
+  };
+}
+
+std::vector<Declaration> queue_metrics() {
+  using enum MetricType;
+  return {
+      {"millrace_queued_blocks", Gauge, "", "Blocks that wait for a worker.",
+       one(&StatusSnapshot::queued_blocks)},
+      {"millrace_parked_blocks", Gauge, "", "Blocks that failed and wait for their next try.",
+       one(&StatusSnapshot::parked_blocks)},
+      {"millrace_oldest_block_age_seconds", Gauge, "",
+       "Age of the oldest block that is queued or parked; 0 when there is none.",
+       one(&StatusSnapshot::oldest_block_seconds)},
+      {"millrace_budget_used_bytes", Gauge, "", "Memory reserved for data in flight.",
+       one(&StatusSnapshot::budget_used_bytes)},
+      {"millrace_budget_limit_bytes", Gauge, "",
+       "Limit of that memory; sources pause when it is spent.",
+       one(&StatusSnapshot::budget_limit_bytes)},
+      {"millrace_workers", Gauge, "", "Worker threads.",
+       one([](const StatusSnapshot& s) { return s.workers.size(); })},
+  };
+}
+
+std::vector<Declaration> http_session_metrics() {
+  using enum MetricType;
+  using Stats = HttpSessionPoolStats;
+  return {
+      {"millrace_http_sessions_open", Gauge, "", "Connections to ClickHouse, leased and idle.",
+       of_http_sessions(&Stats::open)},
+      {"millrace_http_sessions_leased", Gauge, "", "Connections that carry a request.",
+       of_http_sessions(&Stats::leased)},
+      {"millrace_http_sessions_idle", Gauge, "", "Connections kept for the next request.",
+       of_http_sessions(&Stats::idle)},
+      {"millrace_http_sessions_waiting", Gauge, "", "Requests that wait for a connection.",
+       of_http_sessions(&Stats::waiting)},
+      {"millrace_http_sessions_limit", Gauge, "kind", "Configured limits for each endpoint.",
+       fill_session_limits},
+      {"millrace_http_session_waits_total", Counter, "", "Requests that had to wait.",
+       of_http_sessions(&Stats::waits)},
+      {"millrace_http_session_wait_seconds_total", Counter, "",
+       "Time that requests waited for a connection.", of_http_sessions(&Stats::wait_seconds)},
+      {"millrace_http_sessions_created_total", Counter, "", "Connections opened.",
+       of_http_sessions(&Stats::created)},
+      {"millrace_http_sessions_reused_total", Counter, "",
+       "Requests that went over a connection that was open already.",
+       of_http_sessions(&Stats::reused)},
+      {"millrace_http_sessions_closed_total", Counter, "reason", "Connections closed.",
+       fill_closed},
+      {"millrace_http_connect_failures_total", Counter, "", "Connections that could not be opened.",
+       of_http_sessions(&Stats::connect_failures)},
+      {"millrace_http_acquire_timeouts_total", Counter, "",
+       "Requests that got no connection in time.", of_http_sessions(&Stats::acquire_timeouts)},
+  };
+}
+
+const std::vector<Declaration>& declarations() {
+  static const std::vector<Declaration> all = [] {
+    std::vector<Declaration> list;
+    for (auto group : {process_metrics(), source_metrics(), queue_metrics(), table_metrics(),
+                       http_session_metrics()}) {
+      list.insert(list.end(), group.begin(), group.end());
+    }
+    return list;
+  }();
+  return all;
+}
+
+const char* type_name(MetricType type) {
+  return type == MetricType::Counter     ? "counter"
+         : type == MetricType::Histogram ? "histogram"
+                                         : "gauge";
+}
+
+}  // namespace
+
+std::string render_metrics(const StatusSnapshot& snapshot) {
+  std::vector<MetricFamily> families;
+  for (const Declaration& declared : declarations()) {
+    MetricFamily& family = families.emplace_back();
+    family.name = declared.name;
+    family.type = declared.type;
+    family.help = declared.help;
+    Samples samples(family, split(declared.labels));
+    declared.fill(snapshot, samples);
+  }
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+void print_metrics_reference(std::ostream& out) {
+  out << "# Metrics\n\n"
+         "What `/metrics` on the admin port shows, in the text format of Prometheus. This page is\n"
+         "generated from the declarations in `metrics.cc`. Labels are bounded: tables, topics and\n"
+         "owned partitions are the most that grows.\n\n"
+         "| metric | type | labels | meaning |\n|---|---|---|---|\n";
+  for (const Declaration& declared : declarations()) {
+    out << "| `" << declared.name << "` | " << type_name(declared.type) << " | ";
+    const char* comma = "";
+    for (const std::string& label : split(declared.labels)) {
+      out << comma << "`" << label << "`";
+      comma = ", ";
+    }
+    out << " | " << declared.help << " |\n";
+  }
+}
+
+}  // namespace millrace

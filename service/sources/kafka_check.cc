@@ -1,0 +1,134 @@
+#include "service/sources/kafka_check.h"
+
+#include <regex.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+#include <stdexcept>
+
+#include "service/sources/kafka_client.h"
+#include "service/sources/kafka_faults.h"
+
+namespace millrace {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A POSIX extended regular expression, which is what librdkafka takes a pattern for.
+class Pattern {
+ public:
+  explicit Pattern(const std::string& text)
+      : error_(regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB)) {}
+  ~Pattern() {
+    if (error_ == 0) regfree(&regex_);
+  }
+  Pattern(const Pattern&) = delete;
+
+  std::string fault() const {
+    if (error_ == 0) return {};
+    std::array<char, 256> text{};
+    regerror(error_, &regex_, text.data(), text.size());
+    return text.data();
+  }
+  bool matches(const std::string& name) const {
+    return error_ == 0 && regexec(&regex_, name.c_str(), 0, nullptr, 0) == 0;
+  }
+
+ private:
+  regex_t regex_{};
+  const int error_;
+};
+
+// Options that have a setting of their own, or on which it depends that nothing is lost.
+const std::map<std::string, std::string>& reserved_options() {
+  static const std::map<std::string, std::string> kReserved = {
+      {"bootstrap.servers", "set `brokers`"},
+      {"metadata.broker.list", "set `brokers`"},
+      {"group.id", "set `group`"},
+      {"partition.assignment.strategy", "set `assignment`"},
+      {"auto.offset.reset", "set `start_offset`"},
+      {"enable.auto.commit", "offsets are committed when ClickHouse has the rows"},
+      {"auto.commit.enable", "offsets are committed when ClickHouse has the rows"},
+      {"enable.auto.offset.store", "offsets are committed when ClickHouse has the rows"},
+  };
+  return kReserved;
+}
+
+std::string describe(const std::string& subject, const KafkaError& error) {
+  const std::string hint = kafka_hint(error.name);
+  return subject + ": " + error.text + (hint.empty() ? "" : ": " + hint);
+}
+
+// The reason behind "timed out", if librdkafka has told one by now.
+KafkaError cause(KafkaConsumer& consumer, KafkaError error) {
+  (void)consumer.poll(milliseconds{0});
+  for (KafkaError& each : consumer.take_errors()) {
+    if (each.name != "_ALL_BROKERS_DOWN") error = std::move(each);
+  }
+  return error;
+}
+
+}  // namespace
+
+std::vector<std::string> validate_kafka_options(const KafkaSourceOptions& options) {
+  std::vector<std::string> faults;
+  for (const auto& [name, value] : options.options) {
+    const auto found = reserved_options().find(name);
+    if (found != reserved_options().end()) {
+      faults.push_back("librdkafka option " + name + " cannot be set here: " + found->second);
+    }
+  }
+  static const std::set<std::string> kStarts = {"earliest", "latest", "error"};
+  if (!kStarts.contains(options.start_offset)) {
+    faults.push_back("start_offset: `" + options.start_offset +
+                     "` is none of earliest, latest, error");
+  }
+  // librdkafka looks at these only when it makes a consumer.
+  static const std::set<std::string> kAssignments = {"range", "roundrobin", "cooperative-sticky"};
+  if (!kAssignments.contains(options.assignment)) {
+    faults.push_back("assignment: `" + options.assignment +
+                     "` is none of range, roundrobin, cooperative-sticky");
+  }
+  if (options.topics.empty()) faults.push_back("topics: at least one is needed");
+  for (const std::string& topic : options.topics) {
+    if (!topic.starts_with('^')) continue;
+    if (const std::string fault = Pattern(topic).fault(); !fault.empty()) {
+      faults.push_back("topics: `" + topic + "` is not a POSIX extended pattern: " + fault);
+    }
+  }
+  (void)make_kafka_conf(options, "millrace-check", faults);
+  return faults;
+}
+
+std::vector<std::string> check_kafka(const KafkaSourceOptions& options, milliseconds timeout) {
+  std::vector<std::string> faults = validate_kafka_options(options);
+  if (!faults.empty()) return faults;
+  try {
+    KafkaConsumer consumer(options, "millrace-check", {});
+    std::vector<std::string> names;
+    if (const KafkaError error = consumer.list_topics(timeout, names)) {
+      return {describe("brokers " + options.brokers, cause(consumer, error))};
+    }
+    for (const std::string& topic : options.topics) {
+      if (!topic.starts_with('^')) {
+        if (const KafkaError error = consumer.find_topic(topic, timeout)) {
+          faults.push_back(describe("topic " + topic, error));
+        }
+        continue;
+      }
+      const Pattern pattern(topic);
+      if (std::none_of(names.begin(), names.end(),
+                       [&](const std::string& name) { return pattern.matches(name); })) {
+        faults.push_back("topic " + topic + ": matches none of " + std::to_string(names.size()) +
+                         " topics");
+      }
+    }
+  } catch (const std::runtime_error& error) {
+    faults.emplace_back(error.what());
+  }
+  return faults;
+}
+
+}  // namespace millrace

@@ -1,0 +1,83 @@
+#include "service/sources/kafka_reader.h"
+
+#include <stdexcept>
+#include <thread>
+
+#include "service/sources/kafka_session.h"
+
+namespace millrace {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kRetryInterval{1'000};  // a consumer that could not be made, or is replaced
+constexpr milliseconds kStopLook{50};
+
+// Until the time is over or the reader is to end.
+void wait(milliseconds time, const StopSignal& stop) {
+  const auto end = std::chrono::steady_clock::now() + time;
+  while (!stop.requested() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(kStopLook);
+  }
+}
+
+}  // namespace
+
+KafkaReader::KafkaReader(KafkaReaderOptions options, ByteBudget& budget)
+    : options_(std::move(options)), budget_(budget), faults_(options_.log) {}
+
+bool KafkaReader::run(Producer& producer, const StopSignal& stop) {
+  started_ = true;
+  const auto prefetch = reserve_prefetch(stop);
+  bool complete = true;
+  while (!stop.requested()) {
+    try {
+      KafkaSession session(options_, prefetch->bytes(), budget_, stats_, faults_, producer, stop);
+      complete = session.run();
+    } catch (const std::runtime_error& error) {
+      faults_.set("consumer", error.what());
+    }
+    wait(kRetryInterval, stop);
+  }
+  return complete;
+}
+
+std::string KafkaReader::not_ready_reason() const {
+  return started_ ? faults_.reason() : "not started yet";
+}
+
+std::optional<ByteReservation> KafkaReader::reserve_prefetch(const StopSignal& stop) {
+  while (!stop.requested()) {
+    if (auto reservation = budget_.try_reserve(options_.source.prefetch_bytes)) {
+      faults_.clear("memory");
+      return reservation;
+    }
+    faults_.set("memory", "memory.budget (" + std::to_string(budget_.limit()) +
+                              " bytes) has no room for source.kafka.prefetch (" +
+                              std::to_string(options_.source.prefetch_bytes) +
+                              " bytes for each consumer): raise the one or lower the other");
+    wait(kStopLook, stop);
+  }
+  return {};
+}
+
+std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
+                                                             const TargetResolver& targets,
+                                                             ByteBudget& budget,
+                                                             const LogSink& log) {
+  std::vector<std::unique_ptr<KafkaReader>> readers;
+  for (unsigned i = 0; i < config.kafka.consumers; ++i) {
+    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, log};
+    if (config.kafka.consumers > 1) {
+      const std::string suffix = "-" + std::to_string(i);
+      options.client_id += suffix;
+      // Two members under one instance id would fence each other off.
+      const auto instance = options.source.options.find("group.instance.id");
+      if (instance != options.source.options.end()) instance->second += suffix;
+    }
+    readers.push_back(std::make_unique<KafkaReader>(std::move(options), budget));
+  }
+  return readers;
+}
+
+}  // namespace millrace

@@ -1,0 +1,74 @@
+// Kafka as a source: one consumer of the group on one producer thread.
+//
+//   librdkafka (its own threads fetch) -> KafkaReader::run() -> Producer -> BlockQueue
+//        ^                                     |
+//        +---- commits LaneProgress::position() of each partition
+//
+// A partition is a lane from assignment to revocation. All calls into the broker's library are made
+// on the reader's thread; what happens there is in kafka_session.{h,cc}.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/source.h"
+#include "pipeline/stats.h"
+#include "service/config.h"
+#include "service/sources/kafka_faults.h"
+#include "service/sources/kafka_options.h"
+
+namespace millrace {
+
+// Where the rows of a topic go. Must return the same target for the same topic.
+using TargetResolver = std::function<std::shared_ptr<const TableTarget>(const std::string& topic)>;
+
+// Of one reader. Thread-safe.
+struct KafkaStats {
+  Counter messages, bytes;  // handed over by librdkafka: keys and payloads; updated once a burst
+  Counter commits;          // acknowledged by the broker
+  LabelledCounter commit_errors;  // by Kafka's name of the error
+  LabelledCounter rebalances;     // "assign", "revoke", "lost"
+  LabelledCounter errors;         // what the broker or the client reported, by Kafka's name
+  Counter lost_offsets;           // deleted by the broker before they were read
+  Counter pauses;                 // of one partition each
+  Gauge commits_in_flight;
+  Gauge partitions, partitions_paused;
+};
+
+struct KafkaReaderOptions {
+  KafkaSourceOptions source;
+  std::string client_id = "millrace";
+  TargetResolver targets;
+  LogSink log;
+};
+
+class KafkaReader : public SourceReader {
+ public:
+  // `budget` must outlive it.
+  KafkaReader(KafkaReaderOptions options, ByteBudget& budget);
+
+  bool run(Producer& producer, const StopSignal& stop) override;
+  std::string not_ready_reason() const override;
+  const KafkaStats& stats() const noexcept { return stats_; }
+
+ private:
+  std::optional<ByteReservation> reserve_prefetch(const StopSignal& stop);
+
+  const KafkaReaderOptions options_;
+  ByteBudget& budget_;
+  KafkaStats stats_;
+  KafkaFaults faults_;
+  std::atomic<bool> started_{false};
+};
+
+// The readers of a pipeline: as many as it is to have consumers.
+std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
+                                                             const TargetResolver& targets,
+                                                             ByteBudget& budget,
+                                                             const LogSink& log);
+
+}  // namespace millrace

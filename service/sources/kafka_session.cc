@@ -1,0 +1,386 @@
+#include "service/sources/kafka_session.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace millrace {
+
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr int kBurst = 2'000;                  // messages between two looks at the clock
+constexpr milliseconds kIdleWait{50};          // for the first message of a burst
+constexpr milliseconds kBudgetWait{5};         // between two tries to place a record
+constexpr milliseconds kLookInterval{1'000};   // watermarks, faults
+constexpr milliseconds kProbeInterval{2'000};  // while something is wrong
+constexpr milliseconds kProbeTimeout{500};
+constexpr milliseconds kQueryTimeout{2'000};
+
+bool concerns_topic(const std::string& error_name) {
+  return error_name == "UNKNOWN_TOPIC_OR_PART" || error_name == "_UNKNOWN_TOPIC" ||
+         error_name == "_UNKNOWN_PARTITION" || error_name == "TOPIC_EXCEPTION" ||
+         error_name == "UNKNOWN_TOPIC_ID";
+}
+
+std::string with_hint(const KafkaError& error) {
+  const std::string hint = kafka_hint(error.name);
+  return error.text + " (" + error.name + ")" + (hint.empty() ? "" : ": " + hint);
+}
+
+}  // namespace
+
+KafkaSession::KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes,
+                           ByteBudget& budget, KafkaStats& stats, KafkaFaults& faults,
+                           Producer& producer, const StopSignal& stop)
+    : options_(options),
+      reserved_bytes_(reserved_bytes),
+      budget_(budget),
+      stats_(stats),
+      faults_(faults),
+      producer_(producer),
+      stop_(stop),
+      consumer_(options.source, options.client_id, options.log) {}
+
+KafkaSession::~KafkaSession() {
+  hand_.clear();
+  for (auto& [key, partition] : partitions_) producer_.close_lane(*partition.lane);
+  stats_.partitions.set(0);
+  stats_.partitions_paused.set(0);
+  if (consumer_.commit_in_flight()) stats_.commits_in_flight.add(-1);
+}
+
+bool KafkaSession::run() {
+  faults_.set("assignment", "waiting for the group to assign partitions", LogLevel::kInfo);
+  if (const KafkaError error = consumer_.subscribe(options_.source.topics)) {
+    faults_.set("consumer", "cannot subscribe: " + with_hint(error));
+    return false;
+  }
+  while (!stop_.requested() && !broken_) turn(std::chrono::steady_clock::now());
+  return stop_.requested() && leave();
+}
+
+void KafkaSession::turn(SteadyTime now) {
+  producer_.cut_due(now);
+  serve_group(now);
+  end_commit(milliseconds{0});
+  commit_when_due(now);
+  read(now);
+  refill(now);
+  on_errors();
+  update_pauses();
+  if (now >= next_look_) look_around(now);
+}
+
+milliseconds KafkaSession::patience(SteadyTime now) const {
+  milliseconds wait = kIdleWait;
+  if (const auto due = producer_.next_due()) {
+    wait = std::min(wait, std::chrono::ceil<milliseconds>(*due - now));
+  }
+  return std::max(wait, milliseconds{0});
+}
+
+void KafkaSession::read(SteadyTime now) {
+  if (!take_hand(now)) return;
+  if (gate_.admitted(budget_.used(), budget_.limit(), producer_.all_idle()) ==
+      BudgetGate::Step::kResumeAll) {
+    update_pauses();
+  }
+  read_burst(now);
+}
+
+// False when something is still in hand; then it has waited a little.
+bool KafkaSession::take_hand(SteadyTime now) {
+  while (!hand_.empty()) {
+    if (!take(hand_.front(), now)) break;
+    hand_.pop_front();
+  }
+  if (hand_.empty()) return true;
+  if (gate_.refused(now) == BudgetGate::Step::kPauseAll) update_pauses();
+  if (gate_.paused()) {
+    // Paused partitions hand over nothing, but the group and errors are served.
+    keep(consumer_.poll(kBudgetWait * 4));
+  } else {
+    std::this_thread::sleep_for(kBudgetWait);
+  }
+  return false;
+}
+
+void KafkaSession::keep(KafkaMessage message) {
+  if (message) hand_.push_back(std::move(message));
+}
+
+void KafkaSession::read_burst(SteadyTime now) {
+  std::uint64_t messages = 0, bytes = 0;
+  for (int i = 0; i < kBurst; ++i) {
+    KafkaMessage message = consumer_.poll(i == 0 ? patience(now) : milliseconds{0});
+    if (!message) break;
+    // The wait may have been long, and the age of a block is counted from its first record.
+    if (i == 0) now = std::chrono::steady_clock::now();
+    if (!message.is_error()) {
+      ++messages;
+      bytes += message.bytes();
+    }
+    if (take(message, now)) continue;
+    keep(std::move(message));
+    break;
+  }
+  if (messages == 0) return;
+  stats_.messages.add(messages);
+  stats_.bytes.add(bytes);
+  faults_.clear("broker");
+  faults_.clear("group");
+}
+
+// Only when the brokers have more than librdkafka holds: at the end of the log there is nothing to
+// wake anybody for.
+void KafkaSession::refill(SteadyTime now) {
+  const std::size_t queued = consumer_.queued();
+  if (!refill_.due(queued, now)) return;
+  KafkaPartitions behind;
+  std::int64_t unread = 0;
+  for (const auto& [key, partition] : partitions_) {
+    if (partition.paused || partition.leaving) continue;
+    const std::int64_t next = partition.lane->next_offset();
+    const auto marks = consumer_.cached_watermarks(partition.topic, partition.number);
+    if (marks.high <= next) continue;
+    unread += marks.high - next;
+    behind.push_back(partition.at(KafkaPartition::kNoOffset));
+  }
+  if (unread > static_cast<std::int64_t>(queued)) consumer_.wake_fetchers(behind);
+}
+
+KafkaSession::Partition* KafkaSession::find(const KafkaMessage& message) {
+  if (cached_ != nullptr && message.topic_handle() == cached_topic_ &&
+      message.partition() == cached_number_) {
+    return cached_;
+  }
+  const auto found = partitions_.find({message.topic(), message.partition()});
+  if (found == partitions_.end()) return nullptr;
+  cached_topic_ = message.topic_handle();
+  cached_number_ = message.partition();
+  cached_ = &found->second;
+  return cached_;
+}
+
+// False when the message must be kept: there is no room for it now.
+bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
+  if (message.is_error()) {
+    on_message_error(message, now);
+    return true;
+  }
+  Partition* partition = find(message);
+  // Not ours any more, or waiting: its position stays below this record, which is read again.
+  if (partition == nullptr || partition->leaving || partition->stuck || stopping_) return true;
+  Lane& lane = *partition->lane;
+  // librdkafka can hand over again what it fetched again after a pause.
+  if (message.offset() < lane.next_offset()) return true;
+  if (message.is_tombstone()) {
+    lane.target().stats->tombstones.add();
+    if (options_.source.tombstones == Tombstones::kSkip) {
+      producer_.skip(lane, message.offset());
+      return true;
+    }
+  }
+  const Record record = message.record(partition->wants, headers_);
+  switch (producer_.append(lane, record, now)) {
+    case AppendResult::kAppended:
+      return true;
+    case AppendResult::kBudgetSpent:
+      if (fits_budget(BlockBuffer::bytes_needed(record, lane.target().layout()), reserved_bytes_,
+                      budget_.limit())) {
+        return false;
+      }
+      return refuse(*partition, record);
+    case AppendResult::kTooLarge:
+      return refuse(*partition, record);
+  }
+  return true;
+}
+
+// The record will never fit. Nothing is dropped: the lane stands below it until somebody acts.
+bool KafkaSession::refuse(Partition& partition, const Record& record) {
+  LaneWait wait;
+  wait.disposition = Disposition::kWait;
+  wait.reason = "RECORD_TOO_LARGE";
+  wait.message =
+      "the record at " + partition.name() + " offset " + std::to_string(record.offset) + " needs " +
+      std::to_string(BlockBuffer::bytes_needed(record, partition.lane->target().layout())) +
+      " bytes, and memory.budget (" + std::to_string(budget_.limit()) +
+      " bytes, of which source.kafka.prefetch takes " + std::to_string(reserved_bytes_) +
+      ") has no room for it: raise memory.budget; the partition waits";
+  wait.attempts = 1;
+  log(LogLevel::kError, "record_too_large/" + partition.name(), wait.message, &partition);
+  producer_.cut(*partition.lane, CutReason::kBudget);
+  partition.lane->progress().set_failed({partition.lane->next_offset(), record.offset + 1},
+                                        std::move(wait));
+  partition.stuck = true;
+  return true;
+}
+
+void KafkaSession::on_message_error(const KafkaMessage& message, SteadyTime now) {
+  const KafkaError error = message.error();
+  if (error.name == "_PARTITION_EOF") {
+    Partition* partition = plans() ? find(message) : nullptr;
+    if (partition == nullptr || partition->leaving || partition->stuck || stopping_) return;
+    producer_.advance(*partition->lane, message.offset());
+    return;
+  }
+  stats_.errors.add(error.name);
+  if (error.name == "_AUTO_OFFSET_RESET") {
+    if (Partition* partition = find(message)) partition->out_of_range = now;
+    return;
+  }
+  const std::string topic = message.topic();
+  if (concerns_topic(error.name)) {
+    faults_.set("topic/" + topic, "topic " + topic + ": " + with_hint(error));
+  } else if (error.name == "TOPIC_AUTHORIZATION_FAILED") {
+    faults_.set("access/" + topic, "topic " + topic + ": " + with_hint(error));
+  } else {
+    faults_.set("group", "group " + options_.source.group + ": " + with_hint(error));
+  }
+  if (error.fatal) broken_ = true;
+}
+
+void KafkaSession::on_errors() {
+  for (KafkaError& error : consumer_.take_errors()) {
+    stats_.errors.add(error.name);
+    error.text = error.text.substr(0, error.text.find(" (after "));
+    if (error.fatal) {
+      log(LogLevel::kError, "kafka/fatal", "consumer is replaced: " + with_hint(error));
+      broken_ = true;
+    } else if (error.name == "_AUTHENTICATION" || error.name == "_SSL") {
+      faults_.set("broker", with_hint(error));
+    } else {
+      doubt_brokers_ = true;
+      if (error.name == "_ALL_BROKERS_DOWN") continue;
+      last_broker_error_ = with_hint(error);
+      log(LogLevel::kWarning, "kafka/" + error.name, last_broker_error_);
+    }
+  }
+}
+
+// Brings librdkafka's pauses in line with the reasons for them.
+void KafkaSession::update_pauses() {
+  KafkaPartitions to_pause, to_resume;
+  std::int64_t paused = 0;
+  for (auto& [key, partition] : partitions_) {
+    LaneProgress& progress = partition.lane->progress();
+    const bool wanted = producer_.wants_pause(*partition.lane);
+    if (!partition.held && wanted) {
+      partition.held = true;
+      partition.unfinished_at_hold = progress.unfinished();
+    } else if (partition.held &&
+               may_resume_lane(wanted, progress.unfinished(), partition.unfinished_at_hold)) {
+      partition.held = false;
+    }
+    progress.set_read(partition.lane->next_offset());
+    const bool pause = stopping_ || gate_.paused() || partition.held || partition.stuck;
+    if (pause) ++paused;
+    if (pause == partition.paused) continue;
+    partition.paused = pause;
+    progress.set_paused(pause);
+    (pause ? to_pause : to_resume).push_back(partition.at(KafkaPartition::kNoOffset));
+  }
+  stats_.partitions_paused.set(paused);
+  stats_.pauses.add(to_pause.size());
+  if (!to_pause.empty()) (void)consumer_.pause(to_pause);
+  if (!to_resume.empty()) (void)consumer_.resume(to_resume);
+}
+
+// Once a second: what the status shows, and what went wrong.
+void KafkaSession::look_around(SteadyTime now) {
+  next_look_ = now + kLookInterval;
+  for (auto& [key, partition] : partitions_) {
+    LaneProgress& progress = partition.lane->progress();
+    const auto marks = consumer_.cached_watermarks(partition.topic, partition.number);
+    if (marks.high >= 0) progress.set_high_watermark(marks.high);
+    if (partition.lane->next_offset() != partition.last_read) {
+      faults_.clear("access/" + partition.topic);
+    }
+    partition.last_read = partition.lane->next_offset();
+  }
+  for (auto& [key, partition] : partitions_) {
+    if (partition.out_of_range && now >= *partition.out_of_range) recover_offset(partition, now);
+  }
+  if (now >= next_probe_) probe_faults();
+}
+
+void KafkaSession::probe_faults() {
+  next_probe_ = std::chrono::steady_clock::now() + kProbeInterval;
+  if (doubt_brokers_ || faults_.has("broker")) {
+    if (const KafkaError error = consumer_.ping(kProbeTimeout)) {
+      faults_.set("broker",
+                  "no broker of " + options_.source.brokers + " answers: " +
+                      (last_broker_error_.empty() ? with_hint(error) : last_broker_error_));
+      return;
+    }
+    doubt_brokers_ = false;
+    faults_.clear("broker");
+  }
+  for (const std::string& topic : faults_.subjects("topic/")) {
+    if (!consumer_.find_topic(topic, kProbeTimeout)) faults_.clear("topic/" + topic);
+  }
+}
+
+// The broker has no such offset (retention deleted it, or the topic began anew).
+void KafkaSession::recover_offset(Partition& partition, SteadyTime now) {
+  partition.out_of_range = now + kLookInterval;
+  KafkaConsumer::Watermarks marks;
+  const std::int64_t wanted = partition.lane->next_offset();
+  const KafkaPartition here = partition.at(wanted);
+  if (consumer_.query_watermarks(here, kQueryTimeout, marks)) return;
+  const OutOfRange next = after_out_of_range(wanted, marks.low, marks.high);
+  // What was read under the old offsets must be settled before the lane begins anew.
+  if (next.new_lane) {
+    producer_.cut(*partition.lane, CutReason::kLeaving);
+    if (!producer_.idle(*partition.lane)) return;
+    reopen_lane(partition, next.go_on_at);
+  }
+  const std::string range = "offset " + std::to_string(wanted) + " is not in the broker's [" +
+                            std::to_string(marks.low) + ", " + std::to_string(marks.high) + ")";
+  if (next.new_lane) {
+    log(LogLevel::kError, "offsets_anew/" + partition.name(),
+        range + ": the topic began anew or lost its end; it is read from its first offset",
+        &partition);
+  } else if (next.lost > 0) {
+    stats_.lost_offsets.add(static_cast<std::uint64_t>(next.lost));
+    log(LogLevel::kError, "offsets_lost/" + partition.name(),
+        range + ": the broker deleted " + std::to_string(next.lost) +
+            " offsets before they were read (raise the topic's retention); going on at " +
+            std::to_string(next.go_on_at),
+        &partition);
+  }
+  KafkaPartitions all;
+  for (const auto& [key, each] : partitions_) all.push_back(each.at(each.lane->next_offset()));
+  const KafkaPartition one = partition.at(next.go_on_at);
+  for (KafkaPartition& each : all) {
+    if (each.topic == one.topic && each.partition == one.partition) each.offset = one.offset;
+  }
+  if (!consumer_.restart(all, one)) partition.out_of_range.reset();
+}
+
+void KafkaSession::reopen_lane(Partition& partition, std::int64_t offset) {
+  const LaneId id = partition.lane->progress().id();
+  producer_.close_lane(*partition.lane);
+  if (plans()) {
+    open_planned_lane(partition, partition.at(offset), options_.targets(partition.topic));
+  } else {
+    partition.lane = &producer_.open_lane(id, options_.targets(partition.topic), offset);
+  }
+  partition.committed = -1;
+  partition.held = false;
+}
+
+void KafkaSession::log(LogLevel level, const std::string& key, std::string message,
+                       const Partition* partition) const {
+  if (!options_.log) return;
+  LogEvent event{level, key, std::move(message), {{"group", options_.source.group}}};
+  if (partition != nullptr) {
+    event.fields.emplace_back("lane", partition->name());
+    event.fields.emplace_back("table", partition->lane->progress().table());
+  }
+  options_.log(event);
+}
+
+}  // namespace millrace

@@ -1,0 +1,140 @@
+// One consumer from joining the group to leaving it: the loop of a reader's thread.
+//
+//   poll -> append -> commit        the ordinary turn
+//   no room in the budget           keep what is in hand, wait, after a second pause all partitions
+//   assign                          committed offsets -> lanes -> assign
+//   revoke                          cut -> acknowledged (bounded) -> commit -> close lanes ->
+//   unassign stop                            pause -> cut -> acknowledged (until the deadline) ->
+//   commit -> leave
+//
+// Nothing in here sleeps without a bound, and while it waits it goes on to serve the group.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/producer.h"
+#include "pipeline/source.h"
+#include "service/sources/kafka_client.h"
+#include "service/sources/kafka_reader.h"
+
+namespace millrace {
+
+// Owned by the reader's thread.
+class KafkaSession {
+ public:
+  // Everything that is passed must outlive it. Throws std::runtime_error when librdkafka refuses
+  // the settings.
+  KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes, ByteBudget& budget,
+               KafkaStats& stats, KafkaFaults& faults, Producer& producer, const StopSignal& stop);
+  ~KafkaSession();
+  KafkaSession(const KafkaSession&) = delete;
+
+  // Until `stop` was obeyed, or until this consumer is of no more use and another must take over
+  // from the committed offsets. True when all that was read is acknowledged and committed.
+  bool run();
+
+ private:
+  struct Partition {
+    std::string topic;
+    std::int32_t number = 0;
+    Lane* lane = nullptr;
+    KafkaMessage::Wants wants{};
+    std::int64_t committed = -1;  // by the broker's word
+    std::string plan;             // beside it, without its time; exactly once
+    bool keeps_plan = false;      // of another configuration: it may not be written over
+    std::string plan_in_air;      // of the commit that has no answer yet
+    std::int64_t plan_end = -1;   // the last end that it names
+    SteadyTime confirmed{};       // when the last commit that went well was sent
+    bool paused = false;          // in librdkafka
+    bool leaving = false;         // asked back by the group: takes no more records
+    bool held = false;            // Producer::wants_pause
+    std::size_t unfinished_at_hold = 0;
+    bool stuck = false;                      // at a record that can never be taken
+    std::optional<SteadyTime> out_of_range;  // when to look for the offset to go on at
+    std::int64_t last_read = 0;              // at the last look around
+    KafkaPartition at(std::int64_t offset) const { return {topic, number, offset, {}, {}}; }
+    std::string name() const { return topic + "/" + std::to_string(number); }
+  };
+  using Key = std::pair<std::string, std::int32_t>;
+
+  // Reading (kafka_session.cc).
+  void turn(SteadyTime now);
+  void read(SteadyTime now);
+  bool take_hand(SteadyTime now);
+  void read_burst(SteadyTime now);
+  void refill(SteadyTime now);
+  void keep(KafkaMessage message);
+  bool take(const KafkaMessage& message, SteadyTime now);
+  bool refuse(Partition& partition, const Record& record);
+  void on_message_error(const KafkaMessage& message, SteadyTime now);
+  void on_errors();
+  void update_pauses();
+  void look_around(SteadyTime now);
+  void probe_faults();
+  void recover_offset(Partition& partition, SteadyTime now);
+  void reopen_lane(Partition& partition, std::int64_t offset);
+  Partition* find(const KafkaMessage& message);
+  std::chrono::milliseconds patience(SteadyTime now) const;
+  void log(LogLevel level, const std::string& key, std::string message,
+           const Partition* partition = nullptr) const;
+
+  // The group (kafka_group.cc).
+  void serve_group(SteadyTime now);
+  void begin_rebalance(SteadyTime now);
+  bool try_assign(SteadyTime now);
+  bool find_start_offsets(KafkaPartitions& partitions);
+  bool try_revoke(SteadyTime now);
+  void open_lanes(const KafkaPartitions& partitions);
+  void close_lanes(const KafkaPartitions& partitions);
+  KafkaPartitions to_commit(SteadyTime now);
+  void commit_when_due(SteadyTime now);
+  void begin_commit(const KafkaPartitions& partitions);
+  void on_commit_error(const KafkaError& error);
+
+  // Exactly once (kafka_plan.cc).
+  bool plans() const { return options_.source.delivery == Delivery::kExactlyOnce; }
+  std::string config_hash(const TableTarget& target) const;
+  void open_planned_lane(Partition& partition, const KafkaPartition& from,
+                         std::shared_ptr<const TableTarget> target);
+  std::optional<KafkaPartition> plan_to_commit(Partition& partition, SteadyTime now) const;
+  void note_committed(Partition& partition);
+  bool forget_unplanned(SteadyTime now);
+  void end_commit(std::chrono::milliseconds timeout);
+  bool commit_and_wait(SteadyTime deadline);
+  bool leave();
+
+  const KafkaReaderOptions& options_;
+  const std::size_t reserved_bytes_;
+  ByteBudget& budget_;
+  KafkaStats& stats_;
+  KafkaFaults& faults_;
+  Producer& producer_;
+  const StopSignal& stop_;
+  KafkaConsumer consumer_;
+
+  std::map<Key, Partition> partitions_;
+  const void* cached_topic_ = nullptr;  // find() answers from here while messages come in runs
+  std::int32_t cached_number_ = -1;
+  Partition* cached_ = nullptr;
+
+  std::deque<KafkaMessage> hand_;  // handed over by librdkafka, not taken yet; in order
+  std::vector<RecordHeader> headers_;
+  BudgetGate gate_;
+  RefillPolicy refill_;
+  std::optional<KafkaRebalance> rebalance_;  // the one that is being answered
+  SteadyTime rebalance_due_{};               // assign: the next try; revoke: the end of patience
+  SteadyTime next_commit_{}, next_look_{}, next_probe_{};
+  std::string last_broker_error_;
+  SteadyTime commit_sent_{};    // of the commit in the air
+  bool forgotten_ = false;      // of the rebalance: what was not planned
+  bool doubt_brokers_ = false;  // one of them did not answer; do the others?
+  bool stopping_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace millrace

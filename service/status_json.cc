@@ -1,0 +1,208 @@
+#include <ctime>
+
+#include "service/bottleneck.h"
+#include "service/json_writer.h"
+#include "service/status.h"
+
+namespace millrace {
+namespace {
+
+std::string iso_utc(SystemTime time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts)};
+}
+
+double in_seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+void write_strings(JsonWriter& json, std::string_view name, const std::vector<std::string>& texts) {
+  json.key(name).begin_array();
+  for (const std::string& text : texts) json.value(text);
+  json.end_array();
+}
+
+void write_counts(JsonWriter& json, std::string_view name,
+                  const std::map<std::string, std::uint64_t>& counts) {
+  json.key(name).begin_object();
+  for (const auto& [label, count] : counts) json.member(label, count);
+  json.end_object();
+}
+
+void write_mean(JsonWriter& json, std::string_view name, const Histogram::Snapshot& histogram) {
+  std::uint64_t count = 0;
+  for (const std::uint64_t part : histogram.counts) count += part;
+  json.key(name);
+  if (count == 0) {
+    json.null();
+  } else {
+    json.value(histogram.sum / static_cast<double>(count));
+  }
+}
+
+void write_table(JsonWriter& json, const TableSnapshot& table) {
+  json.begin_object();
+  json.member("table", table.table);
+  json.member("inserted_rows", table.rows).member("inserted_bytes", table.bytes);
+  json.member("inserted_blocks", table.blocks);
+  json.member("read_rows", table.rows_read).member("read_bytes", table.bytes_read);
+  json.member("tombstones", table.tombstones);
+  json.member("abandoned_blocks", table.abandoned_blocks);
+  write_mean(json, "mean_insert_seconds", table.insert_seconds);
+  write_mean(json, "mean_block_rows", table.block_rows);
+  write_mean(json, "mean_block_bytes", table.block_bytes);
+  json.key("cuts").begin_object();
+  for (std::size_t i = 0; i < kCutReasons; ++i) {
+    json.member(to_string(static_cast<CutReason>(i)), table.cuts[i]);
+  }
+  json.end_object();
+  write_counts(json, "retries", table.retries);
+  json.key("stage_seconds").begin_object();
+  for (std::size_t i = 0; i < kStages; ++i) {
+    json.member(to_string(static_cast<Stage>(i)), table.stage_seconds[i]);
+  }
+  json.end_object().end_object();
+}
+
+void write_wait(JsonWriter& json, const LaneWait& wait, SystemTime now) {
+  json.begin_object();
+  json.member("disposition", to_string(wait.disposition));
+  json.member("code", wait.code).member("reason", wait.reason).member("message", wait.message);
+  json.member("since", iso_utc(wait.since));
+  json.member("seconds", std::chrono::duration<double>(now - wait.since).count());
+  json.member("attempts", wait.attempts);
+  json.member("what_to_do", what_to_do(wait));
+  json.end_object();
+}
+
+void write_lane(JsonWriter& json, const LaneStatus& lane, SystemTime now) {
+  // Offsets that are not known yet are null, so that nobody takes -1 for one.
+  const auto offset = [&](std::string_view name, std::int64_t value) {
+    json.key(name);
+    value < 0 ? json.null() : json.value(value);
+  };
+  json.begin_object();
+  json.member("group", lane.id.group);
+  json.member("topic", lane.id.topic).member("partition", lane.id.partition);
+  json.member("table", lane.table);
+  offset("position", lane.position);
+  offset("committed", lane.committed);
+  offset("read", lane.read);
+  offset("high_watermark", lane.high_watermark);
+  offset("lag", lag(lane).value_or(-1));
+  json.member("unfinished_blocks", lane.unfinished_blocks).member("paused", lane.paused);
+  json.key("waiting");
+  if (lane.waiting) {
+    write_wait(json, lane.wait, now);
+  } else {
+    json.null();
+  }
+  json.end_object();
+}
+
+void write_pipeline(JsonWriter& json, const PipelineSnapshot& pipeline, SystemTime now) {
+  json.begin_object();
+  json.member("name", pipeline.name).member("guarantee", pipeline.guarantee);
+  json.member("ready", pipeline.not_ready.empty());
+  write_strings(json, "not_ready", pipeline.not_ready);
+  const SourceSnapshot& source = pipeline.source;
+  json.key("source").begin_object();
+  json.member("kind", source.kind).member("messages", source.messages);
+  json.member("bytes", source.bytes).member("commits", source.commits);
+  json.member("commits_in_flight", source.commits_in_flight);
+  write_counts(json, "commit_errors", source.commit_errors);
+  write_counts(json, "rebalances", source.rebalances);
+  write_counts(json, "errors", source.errors);
+  json.member("lost_messages", source.lost_offsets).member("pauses", source.pauses).end_object();
+  json.key("tables").begin_array();
+  for (const TableSnapshot& table : pipeline.tables) write_table(json, table);
+  json.end_array().key("lanes").begin_array();
+  for (const LaneStatus& lane : pipeline.lanes) write_lane(json, lane, now);
+  json.end_array().end_object();
+}
+
+void write_http_sessions(JsonWriter& json, const StatusSnapshot& snapshot) {
+  const HttpSessionPoolStats& stats = snapshot.http_sessions;
+  const HttpSessionPoolOptions& options = snapshot.http_session_options;
+  json.key("http_sessions").begin_object();
+  json.member("open", stats.open).member("leased", stats.leased).member("idle", stats.idle);
+  json.member("waiting", stats.waiting);
+  json.member("created", stats.created).member("reused", stats.reused);
+  json.member("connect_failures", stats.connect_failures);
+  json.member("acquire_timeouts", stats.acquire_timeouts);
+  json.member("waits", stats.waits).member("wait_seconds", stats.wait_seconds);
+  json.key("closed").begin_object();
+  for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) {
+    json.member(to_string(static_cast<HttpSessionCloseReason>(i)), stats.closed[i]);
+  }
+  json.end_object().key("options").begin_object();
+  json.member("soft_limit", options.soft_limit).member("hard_limit", options.hard_limit);
+  json.member("store_limit", options.store_limit);
+  json.member("acquire_timeout_seconds", in_seconds(options.acquire_timeout));
+  json.member("connect_timeout_seconds", in_seconds(options.connect_timeout));
+  json.member("idle_timeout_seconds", in_seconds(options.idle_timeout));
+  json.member("max_age_seconds", in_seconds(options.max_age));
+  json.member("tcp_keep_alive_seconds", in_seconds(options.tcp_keep_alive));
+  json.member("tcp_user_timeout_seconds", in_seconds(options.tcp_user_timeout));
+  json.end_object().end_object();
+}
+
+void write_workers(JsonWriter& json, const std::vector<WorkerStatus>& workers) {
+  json.key("workers").begin_array();
+  for (const WorkerStatus& worker : workers) {
+    json.begin_object();
+    json.member("id", worker.id).member("operation", worker.operation);
+    json.member("seconds", worker.seconds).member("lane", worker.lane);
+    json.member("table", worker.table).member("clickhouse_session", worker.session_id);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void write_process(JsonWriter& json, const ProcessSnapshot& process) {
+  json.key("process").begin_object();
+  json.member("cpu_seconds", process.cpu_seconds).member("resident_bytes", process.resident_bytes);
+  json.member("open_fds", process.open_fds).member("max_fds", process.max_fds);
+  json.end_object();
+}
+
+}  // namespace
+
+std::string to_json(const StatusSnapshot& snapshot) {
+  JsonWriter json;
+  json.begin_object();
+  json.member("version", snapshot.version).member("build", snapshot.build);
+  json.member("config_file", snapshot.config_file);
+  json.member("time", iso_utc(snapshot.time)).member("started", iso_utc(snapshot.started));
+  json.member("uptime_seconds", snapshot.uptime_seconds);
+  json.member("ready", snapshot.ready());
+  write_strings(json, "not_ready", snapshot.not_ready);
+  json.key("limiting_stage").begin_object();
+  json.member("stage", to_string(snapshot.limiting_stage));
+  json.member("advice", limiting_stage_advice(snapshot.limiting_stage)).end_object();
+  json.key("operations_in_flight").begin_object();
+  json.member("insert", snapshot.inserts_in_flight).member("query", snapshot.queries_in_flight);
+  json.member("commit", snapshot.commits_in_flight).end_object();
+  json.key("budget").begin_object();
+  json.member("used_bytes", snapshot.budget_used_bytes);
+  json.member("limit_bytes", snapshot.budget_limit_bytes).end_object();
+  json.key("queue").begin_object();
+  json.member("queued_blocks", snapshot.queued_blocks);
+  json.member("parked_blocks", snapshot.parked_blocks);
+  json.member("oldest_block_seconds", snapshot.oldest_block_seconds).end_object();
+  write_workers(json, snapshot.workers);
+  write_http_sessions(json, snapshot);
+  json.key("pipelines").begin_array();
+  for (const PipelineSnapshot& pipeline : snapshot.pipelines) {
+    write_pipeline(json, pipeline, snapshot.time);
+  }
+  json.end_array();
+  write_process(json, snapshot.process);
+  json.end_object();
+  return json.text();
+}
+
+}  // namespace millrace
