@@ -1,0 +1,180 @@
+// `delivery: exactly_once`: whatever happens to millrace and to its group, each row is there once.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <iostream>
+#include <memory>
+
+#include "tests/integration/rows.h"
+#include "tests/integration/servers.h"
+
+namespace millrace::test {
+namespace {
+
+constexpr int kPartitions = 8;
+constexpr std::uint64_t kRows = kSanitized ? 60'000 : 400'000;
+// So that many blocks come between two faults, and all of them are known at the end.
+constexpr unsigned kWindow = 100'000;
+
+class ExactlyOnceTest : public WithServers {
+ protected:
+  void SetUp() override {
+    WithServers::SetUp();
+    kafka().create_topic(name(), kPartitions);
+    create_rows_table(clickhouse(), name(), kWindow);
+  }
+  std::string exact_config(const std::string& pipeline_more = {}) const {
+    // The broker gives a dead member's partitions away when its session is over: soon.
+    return clickhouse_yaml() +
+           pipelines_yaml("options: {session.timeout.ms: '6000'}",
+                          "delivery: exactly_once, batch: {max_rows: 1000}" + pipeline_more) +
+           "workers: {count: 2}\n";
+  }
+  std::unique_ptr<Millrace> start(const std::string& sub, const std::string& config) const {
+    auto millrace = std::make_unique<Millrace>(folder(sub), config);
+    millrace->start();
+    return millrace;
+  }
+  testing::AssertionResult reaches(std::uint64_t rows) const {
+    return eventually(
+        [&] {
+          return clickhouse().try_number("SELECT count() FROM " + name()).value_or(0) >= rows;
+        },
+        kPatience, std::to_string(rows) + " rows in " + name(), Millis{5});
+  }
+  testing::AssertionResult commits(std::uint64_t rows) {
+    return eventually(
+        [&] {
+          return total(kafka().committed_offsets(name(), name())) ==
+                 static_cast<std::int64_t>(rows);
+        },
+        kPatience, "all offsets are committed", Millis{200});
+  }
+  // Each row once, and nothing left to do.
+  void expect_exact(std::uint64_t rows) {
+    const auto done = [&] { return missing_rows(clickhouse(), name(), rows) == 0; };
+    EXPECT_TRUE(eventually(done, kPatience, "no row is missing", Millis{300}));
+    EXPECT_TRUE(commits(rows));
+    EXPECT_EQ(duplicate_rows(clickhouse(), name()), 0u);
+    EXPECT_EQ(table_checksums(clickhouse(), name()), produced_checksums(clickhouse(), rows));
+  }
+};
+
+TEST_F(ExactlyOnceTest, KilledMillraceLosesAndDoublesNothing) {
+  produce_rows(kafka(), name(), 0, kRows, kPartitions);
+  for (const std::uint64_t part : {1, 2, 3, 4}) {
+    const auto millrace = start("killed", exact_config());
+    ASSERT_TRUE(reaches(part * kRows / 8));
+    millrace->kill9();
+  }
+  EXPECT_GT(missing_rows(clickhouse(), name(), kRows), 0u);
+  const auto last = start("last", exact_config());
+  expect_exact(kRows);
+  EXPECT_EQ(last->stop(), 0);
+}
+
+// It wakes up with blocks in its hands that have another owner now.
+TEST_F(ExactlyOnceTest, SleeperThatWakesDoublesNothing) {
+  produce_rows(kafka(), name(), 0, kRows, kPartitions);
+  const auto sleeper = start("sleeper", exact_config());
+  ASSERT_TRUE(reaches(kRows / 10));
+  sleeper->signal(SIGSTOP);
+  const auto other = start("other", exact_config());
+  ASSERT_TRUE(eventually([&] { return other->metric("millrace_lanes") == kPartitions; }, kPatience,
+                         "the other one has all partitions"));
+  ASSERT_TRUE(reaches(kRows / 3));
+  sleeper->signal(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return sleeper->metric("millrace_lanes") == kPartitions / 2; },
+                         kPatience, "the sleeper is back in the group"));
+  expect_exact(kRows);
+  EXPECT_EQ(sleeper->stop(), 0);
+  EXPECT_EQ(other->stop(), 0);
+}
+
+TEST_F(ExactlyOnceTest, ConsumersComeAndGo) {
+  produce_rows(kafka(), name(), 0, kRows, kPartitions);
+  const auto first = start("first", exact_config());
+  ASSERT_TRUE(reaches(kRows / 20));
+  for (int i = 1; i <= 3; ++i) {
+    const auto second = start("second", exact_config());
+    ASSERT_TRUE(eventually([&] { return second->metric("millrace_lanes") == kPartitions / 2; },
+                           kPatience, "the second one has half of the partitions"));
+    if (i == 2) {
+      second->kill9();
+    } else {
+      EXPECT_EQ(second->stop(), 0);
+    }
+  }
+  expect_exact(kRows);
+  EXPECT_EQ(first->stop(), 0);
+}
+
+TEST_F(ExactlyOnceTest, KilledBrokerDoublesNothing) {
+  produce_rows(kafka(), name(), 0, kRows, kPartitions);
+  const auto millrace = start("millrace", exact_config());
+  ASSERT_TRUE(reaches(kRows / 10));
+  kafka().kill9();
+  kafka().start();
+  expect_exact(kRows);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
+TEST_F(ExactlyOnceTest, PlanOfAnotherConfigurationIsNotTouched) {
+  const std::uint64_t rows = 8'000;
+  {
+    const auto planner = start("planner", exact_config());
+    ASSERT_TRUE(eventually([&] { return planner->metric("millrace_lanes") == kPartitions; },
+                           kPatience, "all partitions are assigned"));
+    clickhouse().freeze();
+    produce_rows(kafka(), name(), 0, rows, 1);  // one lane has a plan, the others have no rows
+    EXPECT_TRUE(eventually(
+        [&] { return planner->metric("millrace_operations_in_flight", {"kind=\"insert\""}) > 0; },
+        kPatience, "planned blocks are on their way"));
+    planner->kill9();
+    clickhouse().thaw();
+  }
+  {
+    const auto other = start("other", exact_config(", columns: {offset: o}"));
+    EXPECT_TRUE(eventually(
+        [&] {
+          return other->get("/status").body.find("PLAN_OF_ANOTHER_CONFIGURATION") !=
+                 std::string::npos;
+        },
+        kPatience, "the lane says why it stands"));
+    other->stop();
+  }
+  const auto former = start("former", exact_config());
+  expect_exact(rows);
+  EXPECT_EQ(former->stop(), 0);
+}
+
+TEST_F(ExactlyOnceTest, CheckSaysWhichTablesCanGiveIt) {
+  const TempDir dir;
+  const auto file = dir / "check.yaml";
+  const auto check = [&](const std::string& table, const std::string& guarantee, int exit_code) {
+    write_file(file, clickhouse_yaml() +
+                         "pipelines:\n  - {name: test, delivery: exactly_once, table: " + table +
+                         ", source: {kafka: {brokers: '" + kafka().brokers() + "', topics: [" +
+                         name() + "]}}}\n");
+    const ProgramResult result =
+        run_program({built_program("millrace").string(), "check", "-c", file.string()}, kPatience,
+                    sanitizer_environment());
+    EXPECT_EQ(result.exit_code, exit_code) << result.output;
+    EXPECT_NE(result.output.find(guarantee), std::string::npos) << result.output;
+  };
+  create_rows_table(clickhouse(), "forgetful", 0);
+  create_rows_table(clickhouse(), "short", 100);
+  clickhouse().query("CREATE TABLE nothing (n UInt64, text String) ENGINE = Null");
+  check(name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
+  check("default." + name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
+  check("forgetful",
+        "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000", 1);
+  check("short", "ALTER TABLE short MODIFY SETTING", 1);
+  check("nothing", "engine Null remembers no deduplication tokens", 1);
+  clickhouse().query(
+      "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000");
+  check("forgetful", "exactly_once, non_replicated_deduplication_window is 100000", 0);
+}
+
+}  // namespace
+}  // namespace millrace::test

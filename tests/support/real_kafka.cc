@@ -1,0 +1,292 @@
+#include "tests/support/real_kafka.h"
+
+#include <librdkafka/rdkafka.h>
+
+#include <array>
+#include <csignal>
+#include <stdexcept>
+
+#include "tests/support/files.h"
+
+namespace millrace::test {
+namespace {
+
+constexpr int kTimeoutMs = 60'000;
+
+void check(rd_kafka_resp_err_t error, const std::string& what) {
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    throw std::runtime_error(what + ": " + rd_kafka_err2str(error));
+  }
+}
+
+// Remembers what the broker did not take.
+void on_delivery(rd_kafka_t* /*handle*/, const rd_kafka_message_t* message, void* opaque) {
+  if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    *static_cast<std::string*>(opaque) = rd_kafka_err2str(message->err);
+  }
+}
+
+rd_kafka_headers_t* make_headers(const KafkaMessage& message) {
+  if (message.headers.empty()) return nullptr;
+  rd_kafka_headers_t* headers = rd_kafka_headers_new(message.headers.size());
+  for (const auto& [name, value] : message.headers) {
+    rd_kafka_header_add(headers, name.c_str(), -1, value.data(),
+                        static_cast<ssize_t>(value.size()));
+  }
+  return headers;
+}
+
+// librdkafka copies payload and key.
+rd_kafka_resp_err_t send(rd_kafka_t* handle, const std::string& topic,
+                         const KafkaMessage& message) {
+  const auto bytes = [](const std::optional<std::string>& text) {
+    return text ? const_cast<char*>(text->data()) : nullptr;
+  };
+  std::array<rd_kafka_vu_t, 7> fields{};
+  std::size_t used = 0;
+  const auto field = [&](rd_kafka_vtype_t type) -> rd_kafka_vu_t& {
+    fields[used].vtype = type;
+    return fields[used++];
+  };
+  field(RD_KAFKA_VTYPE_TOPIC).u.cstr = topic.c_str();
+  field(RD_KAFKA_VTYPE_PARTITION).u.i32 = message.partition;
+  field(RD_KAFKA_VTYPE_MSGFLAGS).u.i = RD_KAFKA_MSG_F_COPY;
+  field(RD_KAFKA_VTYPE_TIMESTAMP).u.i64 = message.timestamp_ms;
+  field(RD_KAFKA_VTYPE_VALUE).u.mem = {bytes(message.payload),
+                                       message.payload ? message.payload->size() : 0};
+  field(RD_KAFKA_VTYPE_KEY).u.mem = {bytes(message.key), message.key ? message.key->size() : 0};
+  rd_kafka_headers_t* headers = make_headers(message);
+  if (headers != nullptr) field(RD_KAFKA_VTYPE_HEADERS).u.headers = headers;
+
+  rd_kafka_error_t* error = rd_kafka_produceva(handle, fields.data(), used);
+  if (error == nullptr) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (headers != nullptr) rd_kafka_headers_destroy(headers);  // still ours when it failed
+  const rd_kafka_resp_err_t code = rd_kafka_error_code(error);
+  rd_kafka_error_destroy(error);
+  return code;
+}
+
+struct TopicListDeleter {
+  void operator()(rd_kafka_topic_partition_list_t* list) const {
+    rd_kafka_topic_partition_list_destroy(list);
+  }
+};
+
+struct QueueDeleter {
+  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+};
+using Queue = std::unique_ptr<rd_kafka_queue_t, QueueDeleter>;
+
+// Waits for the answer to a request about one topic and returns its error.
+void finish_admin_request(rd_kafka_queue_t* queue, const std::string& what) {
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, kTimeoutMs);
+  if (event == nullptr) throw std::runtime_error(what + ": no answer");
+  rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+  std::size_t count = 0;
+  const rd_kafka_topic_result_t** results = nullptr;
+  if (const auto* created = rd_kafka_event_CreateTopics_result(event)) {
+    results = rd_kafka_CreateTopics_result_topics(created, &count);
+  } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(event)) {
+    results = rd_kafka_DeleteTopics_result_topics(deleted, &count);
+  }
+  for (std::size_t i = 0; i < count && error == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
+    error = rd_kafka_topic_result_error(results[i]);
+  }
+  rd_kafka_event_destroy(event);
+  check(error, what);
+}
+
+}  // namespace
+
+void RealKafka::HandleDeleter::operator()(rd_kafka_s* handle) const { rd_kafka_destroy(handle); }
+
+RealKafka::RealKafka(std::filesystem::path folder)
+    : folder_(std::move(folder)), port_(free_port()) {
+  std::filesystem::create_directories(folder_);
+  // A broker that was killed comes back when its old registration has expired: soon.
+  write_file(folder_ / "extra.properties",
+             "broker.session.timeout.ms=4000\nbroker.heartbeat.interval.ms=500\n");
+}
+RealKafka::~RealKafka() = default;
+
+void RealKafka::spawn() {
+  process_.reset();
+  process_ = std::make_unique<ChildProcess>(
+      ChildProcess::Options{.name = "Kafka",
+                            .arguments = {project_file("deploy/dev/kafka-server").string(),
+                                          folder_.string(), std::to_string(port_)},
+                            .output = folder_ / "log",
+                            .environment = {}});
+}
+
+void RealKafka::wait_ready() {
+  const Handle handle = connect(Kind::kProducer, {});
+  const auto answers = [&] {
+    if (!process_->running()) throw std::runtime_error("Kafka ended: " + process_->output_tail());
+    const rd_kafka_metadata_t* metadata = nullptr;
+    const auto error = rd_kafka_metadata(handle.get(), 0, nullptr, &metadata, 1000);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return false;
+    const bool has_broker = metadata->broker_cnt > 0;
+    rd_kafka_metadata_destroy(metadata);
+    return has_broker;
+  };
+  const auto result = eventually(answers, kPatience, "Kafka answers");
+  if (!result) throw std::runtime_error(result.message() + process_->output_tail());
+}
+
+void RealKafka::start() {
+  spawn();
+  wait_ready();
+}
+
+void RealKafka::kill9() { process_->kill9(); }
+
+void RealKafka::stop() {
+  process_->signal(SIGTERM);
+  if (!process_->wait(kPatience)) throw std::runtime_error("Kafka does not end on SIGTERM");
+}
+
+RealKafka::Handle RealKafka::connect(Kind kind,
+                                     const std::map<std::string, std::string>& settings) {
+  char error[512];
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  std::map<std::string, std::string> all = settings;
+  all.insert({{"bootstrap.servers", brokers()},
+              {"log_level", "2"},
+              {"reconnect.backoff.ms", "50"},
+              {"reconnect.backoff.max.ms", "500"}});
+  for (const auto& [name, value] : all) {
+    if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), error, sizeof error) !=
+        RD_KAFKA_CONF_OK) {
+      throw std::logic_error(error);
+    }
+  }
+  rd_kafka_conf_set_opaque(conf, &delivery_failure_);
+  if (kind == Kind::kProducer) rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+  rd_kafka_t* handle = rd_kafka_new(kind == Kind::kProducer ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER,
+                                    conf, error, sizeof error);
+  if (handle == nullptr) throw std::runtime_error(error);
+  return Handle(handle);
+}
+
+rd_kafka_s* RealKafka::producer() {
+  if (!producer_) {
+    producer_ = connect(Kind::kProducer, {{"acks", "all"},
+                                          {"enable.idempotence", "true"},
+                                          {"linger.ms", "5"},
+                                          {"batch.size", "1000000"},
+                                          {"queue.buffering.max.messages", "500000"},
+                                          {"queue.buffering.max.kbytes", "262144"}});
+  }
+  return producer_.get();
+}
+
+void RealKafka::create_topic(const std::string& topic, int partition_count) {
+  char error[256];
+  rd_kafka_NewTopic_t* request =
+      rd_kafka_NewTopic_new(topic.c_str(), partition_count, 1, error, sizeof error);
+  if (request == nullptr) throw std::runtime_error(error);
+  const Queue queue(rd_kafka_queue_new(producer()));
+  rd_kafka_CreateTopics(producer(), &request, 1, nullptr, queue.get());
+  rd_kafka_NewTopic_destroy(request);
+  finish_admin_request(queue.get(), "creating topic " + topic);
+  // Created is not yet known to everybody.
+  const auto known = [&] { return std::ssize(partitions(topic)) == partition_count; };
+  const auto result = eventually(known, kPatience, "topic " + topic + " has its partitions");
+  if (!result) throw std::runtime_error(result.message());
+}
+
+void RealKafka::delete_topic(const std::string& topic) {
+  rd_kafka_DeleteTopic_t* request = rd_kafka_DeleteTopic_new(topic.c_str());
+  const Queue queue(rd_kafka_queue_new(producer()));
+  rd_kafka_DeleteTopics(producer(), &request, 1, nullptr, queue.get());
+  rd_kafka_DeleteTopic_destroy(request);
+  finish_admin_request(queue.get(), "deleting topic " + topic);
+}
+
+void RealKafka::produce(const std::string& topic, const std::function<bool(KafkaMessage&)>& next) {
+  delivery_failure_.clear();
+  for (;;) {
+    KafkaMessage message;
+    if (!next(message)) break;
+    auto error = send(producer(), topic, message);
+    while (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+      rd_kafka_poll(producer(), 100);
+      error = send(producer(), topic, message);
+    }
+    check(error, "producing to " + topic);
+    rd_kafka_poll(producer(), 0);
+  }
+  check(rd_kafka_flush(producer(), 2 * kTimeoutMs), "flushing to " + topic);
+  if (!delivery_failure_.empty()) {
+    throw std::runtime_error("producing to " + topic + ": " + delivery_failure_);
+  }
+}
+
+void RealKafka::produce_texts(const std::string& topic, const std::vector<std::string>& payloads) {
+  auto text = payloads.begin();
+  produce(topic, [&](KafkaMessage& message) {
+    if (text == payloads.end()) return false;
+    message.payload = *text++;
+    return true;
+  });
+}
+
+std::vector<std::int32_t> RealKafka::partitions(const std::string& topic) {
+  rd_kafka_topic_t* handle = rd_kafka_topic_new(producer(), topic.c_str(), nullptr);
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const auto error = rd_kafka_metadata(producer(), 0, handle, &metadata, kTimeoutMs);
+  rd_kafka_topic_destroy(handle);
+  check(error, "metadata of " + topic);
+  std::vector<std::int32_t> ids;
+  const auto& found = metadata->topics[0];
+  ids.reserve(static_cast<std::size_t>(found.partition_cnt));
+  for (int i = 0; i < found.partition_cnt; ++i) ids.push_back(found.partitions[i].id);
+  rd_kafka_metadata_destroy(metadata);
+  return ids;
+}
+
+RealKafka::Offsets RealKafka::end_offsets(const std::string& topic) {
+  Offsets offsets;
+  for (const std::int32_t partition : partitions(topic)) {
+    std::int64_t low = 0, high = 0;
+    auto error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    // A partition that has just been made has a leader in the metadata before the broker knows
+    // that it leads.
+    const auto answered = [&] {
+      error = rd_kafka_query_watermark_offsets(producer(), topic.c_str(), partition, &low, &high,
+                                               kTimeoutMs);
+      return error != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION &&
+             error != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+    };
+    (void)eventually(answered, kPatience, "the partition has a leader");
+    check(error, "end offset of " + topic);
+    offsets[partition] = high;
+  }
+  return offsets;
+}
+
+RealKafka::Offsets RealKafka::committed_offsets(const std::string& group,
+                                                const std::string& topic) {
+  const Handle consumer = connect(Kind::kConsumer, {{"group.id", group}});
+  std::unique_ptr<rd_kafka_topic_partition_list_t, TopicListDeleter> list(
+      rd_kafka_topic_partition_list_new(8));
+  for (const std::int32_t partition : partitions(topic)) {
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
+  }
+  check(rd_kafka_committed(consumer.get(), list.get(), kTimeoutMs),
+        "committed offsets of " + group);
+  Offsets offsets;
+  for (int i = 0; i < list->cnt; ++i) {
+    if (list->elems[i].offset >= 0) offsets[list->elems[i].partition] = list->elems[i].offset;
+  }
+  return offsets;
+}
+
+std::int64_t total(const RealKafka::Offsets& offsets) {
+  std::int64_t sum = 0;
+  for (const auto& [partition, offset] : offsets) sum += offset;
+  return sum;
+}
+
+}  // namespace millrace::test

@@ -1,0 +1,75 @@
+// A real Kafka broker of the test's own, and what a test does with one: topics, messages, offsets.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/child_process.h"
+
+struct rd_kafka_s;
+
+namespace millrace::test {
+
+struct KafkaMessage {
+  std::optional<std::string> payload = std::nullopt;  // nothing: a tombstone
+  std::optional<std::string> key = std::nullopt;
+  std::int32_t partition = -1;    // -1: librdkafka's choice
+  std::int64_t timestamp_ms = 0;  // 0: now
+  std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
+// Owned by one thread.
+class RealKafka {
+ public:
+  explicit RealKafka(std::filesystem::path folder);  // does not start it
+  ~RealKafka();
+
+  void start();  // returns when it answers
+  void spawn();
+  void wait_ready();
+  bool running() { return process_ && process_->running(); }
+  void kill9();
+  void stop();  // SIGTERM, and waits for the end
+  std::string brokers() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  void create_topic(const std::string& topic, int partitions);
+  void delete_topic(const std::string& topic);
+
+  // Fills and sends messages until `next` returns false; returns when the broker has them all.
+  void produce(const std::string& topic, const std::function<bool(KafkaMessage&)>& next);
+  void produce_texts(const std::string& topic, const std::vector<std::string>& payloads);
+
+  using Offsets = std::map<std::int32_t, std::int64_t>;  // by partition
+  Offsets end_offsets(const std::string& topic);
+  // What the group has committed; partitions without a commit are left out.
+  Offsets committed_offsets(const std::string& group, const std::string& topic);
+
+ private:
+  struct HandleDeleter {
+    void operator()(rd_kafka_s* handle) const;
+  };
+  using Handle = std::unique_ptr<rd_kafka_s, HandleDeleter>;
+  enum class Kind { kProducer, kConsumer };
+  Handle connect(Kind kind, const std::map<std::string, std::string>& settings);
+  rd_kafka_s* producer();
+  std::vector<std::int32_t> partitions(const std::string& topic);
+
+  const std::filesystem::path folder_;
+  const std::uint16_t port_;
+  std::unique_ptr<ChildProcess> process_;
+  std::string delivery_failure_;  // the last one; written while the producer is polled
+  Handle producer_;
+};
+
+// The offsets of all partitions in sum.
+std::int64_t total(const RealKafka::Offsets& offsets);
+
+}  // namespace millrace::test

@@ -1,0 +1,64 @@
+#include "pipeline/batcher.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+using std::chrono::milliseconds;
+
+const SteadyTime kStart = SteadyTime{} + std::chrono::hours(1);
+const BatchLimits kLimits{3, 100, milliseconds(50)};
+
+TEST(BatcherTest, FullAtTheRowLimitAndNotOneBefore) {
+  Batcher batcher(kLimits);
+  batcher.add(2, 1, kStart);
+  EXPECT_EQ(batcher.full(), std::nullopt);
+  batcher.add(1, 1, kStart);
+  EXPECT_EQ(batcher.full(), CutReason::kRows);
+}
+
+TEST(BatcherTest, FullAtTheByteLimitAndNotOneBefore) {
+  Batcher batcher(kLimits);
+  batcher.add(1, 99, kStart);
+  EXPECT_EQ(batcher.full(), std::nullopt);
+  batcher.add(1, 1, kStart);
+  EXPECT_EQ(batcher.full(), CutReason::kBytes);
+}
+
+TEST(BatcherTest, AgeCountsFromTheFirstRecordOfTheBlock) {
+  Batcher batcher(kLimits);
+  batcher.add(1, 1, kStart);
+  batcher.add(1, 1, kStart + milliseconds(40));
+  EXPECT_EQ(batcher.deadline(), kStart + milliseconds(50));
+  EXPECT_EQ(batcher.due(kStart + milliseconds(49)), std::nullopt);
+  EXPECT_EQ(batcher.due(kStart + milliseconds(50)), CutReason::kAge);
+}
+
+TEST(BatcherTest, AnEmptyBlockIsNeverDue) {
+  Batcher batcher(kLimits);
+  EXPECT_EQ(batcher.deadline(), std::nullopt);
+  EXPECT_EQ(batcher.due(kStart + std::chrono::hours(9)), std::nullopt);
+}
+
+TEST(BatcherTest, AfterACutTheNextBlockStartsFromNothing) {
+  Batcher batcher(kLimits);
+  batcher.add(3, 100, kStart);
+  batcher.reset();
+  EXPECT_TRUE(batcher.empty());
+  EXPECT_EQ(batcher.full(), std::nullopt);
+  batcher.add(1, 1, kStart + milliseconds(500));
+  EXPECT_EQ(batcher.deadline(), kStart + milliseconds(550));
+  EXPECT_EQ(batcher.full(), std::nullopt);
+}
+
+TEST(BatcherTest, NewLimitsHoldForTheOpenBlock) {
+  Batcher batcher(kLimits);
+  batcher.add(2, 50, kStart);
+  batcher.set_limits({2, 100, milliseconds(10)});
+  EXPECT_EQ(batcher.full(), CutReason::kRows);
+  EXPECT_EQ(batcher.deadline(), kStart + milliseconds(10));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,353 @@
+// One lane, a broker that keeps its checkpoint, a ClickHouse that remembers tokens, and owners that
+// crash, sleep and are replaced: random schedules of all that, and every row arrives once.
+//
+// What is real: the producer (cutting, replay, holding back), the lane's progress, the text of the
+// plan. What is played: time, the broker, the server, and the order in which everything happens.
+// MILLRACE_SCHEDULES is how many; each has a seed of its own, which a failure prints and
+// MILLRACE_SEED plays again with MILLRACE_SCHEDULES=1.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/producer.h"
+#include "tests/unit/pipeline/fakes.h"
+#include "tests/unit/pipeline/seed.h"
+
+namespace millrace {
+namespace {
+
+using testing::make_record;
+using testing::make_target;
+
+// What to leave out of the protocol, to see that the simulation would tell.
+enum class Without { kNothing, kPlanBeforeSend, kReplay, kFence };
+
+using Random = std::minstd_rand;
+bool chance(Random& random, unsigned percent) { return random() % 100 < percent; }
+
+// The partition: offsets with holes, some of which are tombstones or control records.
+struct Log {
+  enum class Kind { kRow, kTombstone, kControl };
+  struct Entry {
+    std::int64_t offset;
+    Kind kind;
+  };
+  std::vector<Entry> entries;
+  std::int64_t end = 0;
+
+  explicit Log(Random& random) {
+    const std::size_t count = 5 + random() % 30;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (chance(random, 15)) end += 1 + random() % 3;  // compacted away
+      const Kind kind = chance(random, 80)   ? Kind::kRow
+                        : chance(random, 50) ? Kind::kTombstone
+                                             : Kind::kControl;
+      entries.push_back({end++, kind});
+    }
+  }
+  std::size_t index_of(std::int64_t offset) const {
+    return static_cast<std::size_t>(
+        std::lower_bound(entries.begin(), entries.end(), offset,
+                         [](const Entry& entry, std::int64_t at) { return entry.offset < at; }) -
+        entries.begin());
+  }
+};
+
+// The broker's group: the checkpoint of the lane, and who may write it.
+struct Broker {
+  std::uint64_t generation = 0;
+  std::int64_t position = 0;
+  std::string metadata;
+};
+
+struct ClickHouse {
+  std::set<std::string> tokens;
+  std::map<std::int64_t, int> rows;  // how often each offset is there
+
+  void insert(const std::string& token, const std::vector<std::int64_t>& offsets) {
+    if (!tokens.insert(token).second) return;
+    for (const std::int64_t offset : offsets) ++rows[offset];
+  }
+};
+
+// On the wire: it may arrive after its sender is gone.
+struct Insert {
+  std::string token;
+  std::vector<std::int64_t> offsets;
+  std::uint64_t owner;
+  std::size_t block;  // of the owner's
+};
+struct Commit {
+  std::uint64_t owner;
+  Checkpoint checkpoint;
+};
+
+// A process that believes to own the lane.
+class Owner {
+ public:
+  Owner(std::uint64_t generation, const Log& log, const Broker& broker, Without without)
+      : generation_(generation), log_(log), without_(without) {
+    Checkpoint from =
+        parse_plan(broker.position, broker.metadata).value_or(Checkpoint{broker.position});
+    if (without == Without::kReplay) from.ends.clear();
+    lane_ = &producer_.open_planned_lane({"g", "t", 0}, target_, from);
+    next_ = log_.index_of(broker.position);
+  }
+
+  std::uint64_t generation() const { return generation_; }
+  bool done() const {
+    return next_ == log_.entries.size() && producer_.idle(*lane_) && !lane_->replaying();
+  }
+  std::int64_t position() const { return lane_->progress().position(); }
+
+  void read() {
+    if (leaving_ || producer_.wants_pause(*lane_)) return;
+    if (next_ == log_.entries.size()) {
+      producer_.advance(*lane_, log_.end);
+      return;
+    }
+    const Log::Entry& entry = log_.entries[next_];
+    if (entry.kind == Log::Kind::kControl) {
+      producer_.advance(*lane_, entry.offset + 1);
+    } else if (entry.kind == Log::Kind::kTombstone) {
+      producer_.skip(*lane_, entry.offset);
+    } else if (producer_.append(*lane_, make_record(entry.offset, "{}"), SteadyTime{}) !=
+               AppendResult::kAppended) {
+      return;
+    }
+    ++next_;
+  }
+  void cut() {
+    producer_.cut(*lane_, CutReason::kAge);
+    if (without_ == Without::kPlanBeforeSend) producer_.planned(*lane_, log_.end);
+  }
+  void leave() {
+    producer_.forget_unplanned(*lane_);
+    leaving_ = true;
+  }
+
+  std::optional<Commit> commit() {
+    if (committing_) return std::nullopt;
+    committing_ = true;
+    return Commit{generation_, producer_.checkpoint(*lane_)};
+  }
+  void committed(const Checkpoint& named) {
+    committing_ = false;
+    if (!named.ends.empty()) producer_.planned(*lane_, named.ends.back());
+  }
+
+  std::optional<Insert> send() {
+    std::size_t at = 0;
+    if (!to_repeat_.empty()) {
+      at = to_repeat_.front();
+      to_repeat_.pop_front();
+    } else if (queue_.queued() > 0) {
+      at = sent_.size();
+      sent_.push_back(outlet_.pop());
+    } else {
+      return std::nullopt;
+    }
+    Insert insert{sent_[at]->token, {}, generation_, at};
+    for (const RecordEntry& entry : sent_[at]->buffer.entries()) {
+      insert.offsets.push_back(entry.offset);
+    }
+    return insert;
+  }
+  void answered(std::size_t block, bool clearly) {
+    if (clearly) {
+      sent_[block]->lane->finish(sent_[block]->cut);
+    } else {
+      to_repeat_.push_back(block);
+    }
+  }
+
+ private:
+  const std::uint64_t generation_;
+  const Log& log_;
+  const Without without_;
+  ByteBudget budget_{1u << 30};
+  BlockQueue queue_;
+  BlockQueue::Outlet outlet_ = queue_.make_outlet();
+  LaneRegistry registry_;
+  Producer producer_{budget_, queue_, {.max_rows = 4}, {.max_blocks_in_flight = 3}, registry_};
+  std::shared_ptr<TableTarget> target_ = make_target();
+  Lane* lane_ = nullptr;
+  std::size_t next_ = 0;
+  bool committing_ = false, leaving_ = false;
+  std::vector<InsertBlockPtr> sent_;
+  std::deque<std::size_t> to_repeat_;
+};
+
+class World {
+ public:
+  World(std::uint32_t seed, Without without) : random_(seed), log_(random_), without_(without) {}
+
+  // Nothing, or what is wrong at the end.
+  std::string run() {
+    const std::size_t steps = 20 + random_() % 120;
+    for (std::size_t i = 0; i < steps; ++i) step();
+    settle();
+    std::string wrong;
+    for (const Log::Entry& entry : log_.entries) {
+      const int times = server_.rows[entry.offset];
+      if (times == (entry.kind == Log::Kind::kRow ? 1 : 0)) continue;
+      wrong += " offset " + std::to_string(entry.offset) + " is there " + std::to_string(times) +
+               " times;";
+    }
+    return wrong;
+  }
+
+ private:
+  Owner* owner(std::uint64_t generation) {
+    const auto found = std::find_if(owners_.begin(), owners_.end(), [&](const auto& each) {
+      return each->generation() == generation;
+    });
+    return found == owners_.end() ? nullptr : found->get();
+  }
+  void drop(std::uint64_t generation) {
+    std::erase_if(owners_, [&](const auto& each) { return each->generation() == generation; });
+  }
+  template <class T>
+  T take_any(std::vector<T>& from) {
+    std::swap(from[random_() % from.size()], from.back());
+    T taken = std::move(from.back());
+    from.pop_back();
+    return taken;
+  }
+
+  void take_over() {
+    ++broker_.generation;
+    owners_.push_back(std::make_unique<Owner>(broker_.generation, log_, broker_, without_));
+  }
+
+  void step() {
+    if (owners_.empty()) return take_over();
+    Owner& one = *owners_[random_() % owners_.size()];
+    switch (random_() % 16) {
+      case 0:
+        return chance(random_, 30) ? drop(one.generation()) : void();  // kill -9
+      case 1:
+        // The former owner sleeps, or gives the lane back.
+        if (!chance(random_, 30) || owners_.size() > 2) return;
+        if (chance(random_, 50)) one.leave();
+        return take_over();
+      case 2:
+      case 3:
+        return one.cut();
+      case 4:
+      case 5:
+      case 6:
+        if (auto commit = one.commit()) commits_.push_back(std::move(*commit));
+        return;
+      case 7:
+      case 8:
+      case 9:
+        if (!commits_.empty()) arrive(take_any(commits_));
+        return;
+      case 10:
+      case 11:
+        if (auto insert = one.send()) inserts_.push_back(std::move(*insert));
+        return;
+      case 12:
+      case 13:
+        if (!inserts_.empty()) arrive(take_any(inserts_));
+        return;
+      default:
+        return one.read();
+    }
+  }
+
+  // A commit, or the news that it did not come back: then its owner gives up the lane, because
+  // the commit could still arrive behind a later one.
+  void arrive(const Commit& commit) {
+    const bool lost = chance(random_, 10), answer_lost = chance(random_, 10);
+    const bool taken = !lost && (without_ == Without::kFence || commit.owner == broker_.generation);
+    if (taken) {
+      broker_.position = commit.checkpoint.position;
+      broker_.metadata = plan_text(commit.checkpoint);
+    }
+    Owner* sender = owner(commit.owner);
+    if (sender == nullptr) return;
+    if (taken && !answer_lost) return sender->committed(commit.checkpoint);
+    if (without_ == Without::kFence) return sender->committed({});
+    drop(commit.owner);
+  }
+
+  void arrive(const Insert& insert) {
+    const bool refused = chance(random_, 15), answer_lost = chance(random_, 20);
+    if (!refused) server_.insert(insert.token, insert.offsets);
+    Owner* sender = owner(insert.owner);
+    if (sender != nullptr) sender->answered(insert.block, !refused && !answer_lost);
+  }
+
+  // All faults end: what is on the wire arrives, and one owner finishes the work.
+  void settle() {
+    owners_.clear();
+    while (!inserts_.empty()) arrive(take_any(inserts_));
+    while (!commits_.empty()) arrive(take_any(commits_));
+    take_over();
+    Owner& last = *owners_.front();
+    for (int i = 0; !last.done() || last.position() < log_.end; ++i) {
+      ASSERT_LT(i, 10'000) << "the last owner does not come to an end";
+      last.read();
+      last.cut();
+      if (auto commit = last.commit()) {
+        broker_.position = commit->checkpoint.position;
+        last.committed(commit->checkpoint);
+      }
+      while (auto insert = last.send()) {
+        server_.insert(insert->token, insert->offsets);
+        last.answered(insert->block, true);
+      }
+    }
+  }
+
+  Random random_;
+  const Log log_;
+  const Without without_;
+  Broker broker_;
+  ClickHouse server_;
+  std::vector<std::unique_ptr<Owner>> owners_;
+  std::vector<Commit> commits_;
+  std::vector<Insert> inserts_;
+};
+
+std::size_t schedules(std::size_t by_default) {
+  const char* given = std::getenv("MILLRACE_SCHEDULES");
+  return given != nullptr ? std::stoul(given) : by_default;
+}
+
+// The first of `count` schedules that goes wrong: its seed and what is wrong.
+std::optional<std::pair<std::uint32_t, std::string>> first_wrong(std::uint64_t seed,
+                                                                 std::size_t count,
+                                                                 Without without) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto own = static_cast<std::uint32_t>(seed + i);
+    if (std::string wrong = World(own, without).run(); !wrong.empty()) return {{own, wrong}};
+  }
+  return std::nullopt;
+}
+
+TEST(ExactlyOnceSimulation, EveryRowArrivesOnceWhateverHappens) {
+  const auto wrong = first_wrong(testing::test_seed(), schedules(5'000), Without::kNothing);
+  EXPECT_FALSE(wrong) << "MILLRACE_SEED=" << wrong->first << wrong->second;
+}
+
+// The simulation is worth something only if it sees what each part of the protocol prevents.
+TEST(ExactlyOnceSimulation, SeesWhatIsMissing) {
+  for (const Without without : {Without::kPlanBeforeSend, Without::kReplay, Without::kFence}) {
+    EXPECT_TRUE(first_wrong(1, 20'000, without)) << static_cast<int>(without);
+  }
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,194 @@
+// Stand-ins for what is around the pipeline: a sender that does as it is told, and blocks.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pipeline/block_queue.h"
+#include "pipeline/sender.h"
+#include "pipeline/worker.h"
+
+namespace millrace::testing {
+
+// What one attempt carried.
+struct Sent {
+  std::string token, body;
+};
+
+// Plays its script, one step for each send; when the script is over, every send succeeds. Shared by
+// the worker's FakeSender and the test. Thread-safe.
+class SendScript {
+ public:
+  using Step = std::function<void()>;  // throws what the attempt is to fail with
+
+  void then(Step step) {
+    const MutexLock lock(mutex_);
+    sends_.push_back(std::move(step));
+  }
+  void then_probe(Step step) {
+    const MutexLock lock(mutex_);
+    probe_steps_.push_back(std::move(step));
+  }
+  std::vector<Sent> sent() const {
+    const MutexLock lock(mutex_);
+    return sent_;
+  }
+  std::size_t probes() const {
+    const MutexLock lock(mutex_);
+    return probes_;
+  }
+
+  // The next so many questions whether a repeat may be swallowed are answered with these.
+  void then_restarted(bool restarted) {
+    const MutexLock lock(mutex_);
+    restarts_.push_back(restarted);
+  }
+  bool take_restart() {
+    const MutexLock lock(mutex_);
+    ++restart_questions_;
+    if (restarts_.empty()) return false;
+    const bool restarted = restarts_.front();
+    restarts_.pop_front();
+    return restarted;
+  }
+  std::size_t restart_questions() const {
+    const MutexLock lock(mutex_);
+    return restart_questions_;
+  }
+
+  // Success comes from the client's second try on a fresh connection.
+  std::atomic<bool> repeated{false};
+
+  void on_send(Sent sent) {
+    Step step;
+    {
+      const MutexLock lock(mutex_);
+      sent_.push_back(std::move(sent));
+      step = take_first(sends_);
+    }
+    if (step) step();
+  }
+  void on_probe() {
+    Step step;
+    {
+      const MutexLock lock(mutex_);
+      ++probes_;
+      step = take_first(probe_steps_);
+    }
+    if (step) step();
+  }
+
+ private:
+  static Step take_first(std::deque<Step>& steps) {
+    if (steps.empty()) return nullptr;
+    Step step = std::move(steps.front());
+    steps.pop_front();
+    return step;
+  }
+
+  mutable Mutex mutex_;
+  std::deque<Step> sends_ GUARDED_BY(mutex_), probe_steps_ GUARDED_BY(mutex_);
+  std::vector<Sent> sent_ GUARDED_BY(mutex_);
+  std::size_t probes_ GUARDED_BY(mutex_) = 0;
+  std::deque<bool> restarts_ GUARDED_BY(mutex_);
+  std::size_t restart_questions_ GUARDED_BY(mutex_) = 0;
+};
+
+class FakeSender final : public BlockSender {
+ public:
+  explicit FakeSender(std::shared_ptr<SendScript> script) : script_(std::move(script)) {}
+
+  QuerySummary send(const InsertBlock& block, BodyPieces body) override {
+    Sent sent{block.current_token(), ""};
+    for (const std::string_view piece : body) sent.body += piece;
+    script_->on_send(std::move(sent));
+    QuerySummary summary;
+    summary.repeated = script_->repeated;
+    summary.acquire_time = std::chrono::microseconds(1);
+    summary.send_time = std::chrono::microseconds(2);
+    summary.response_time = std::chrono::microseconds(3);
+    return summary;
+  }
+  void probe(const TableTarget&) override { script_->on_probe(); }
+  bool may_swallow_repeat(const TableTarget&, SteadyTime) override {
+    return script_->take_restart();
+  }
+  std::string session_id() const override { return session_id_; }
+
+ private:
+  const std::shared_ptr<SendScript> script_;
+  const std::string session_id_ = "fake-session";
+};
+
+inline BlockSenderFactory fake_senders(const std::shared_ptr<SendScript>& script) {
+  return [script](unsigned) { return std::make_unique<FakeSender>(script); };
+}
+
+// Keeps every event. Thread-safe.
+class LogRecorder {
+ public:
+  LogSink sink() {
+    return [this](const LogEvent& event) {
+      const MutexLock lock(mutex_);
+      events_.push_back(event);
+    };
+  }
+  std::vector<LogEvent> events() const {
+    const MutexLock lock(mutex_);
+    return events_;
+  }
+
+ private:
+  mutable Mutex mutex_;
+  std::vector<LogEvent> events_ GUARDED_BY(mutex_);
+};
+
+inline std::string field(const LogEvent& event, const std::string& name) {
+  for (const auto& [key, value] : event.fields) {
+    if (key == name) return value;
+  }
+  return "(no field " + name + ")";
+}
+
+inline std::shared_ptr<TableTarget> make_target(MetadataColumns columns = {}) {
+  auto target = std::make_shared<TableTarget>();
+  target->pipeline = "p";
+  target->table = "events";
+  target->columns = std::move(columns);
+  return target;
+}
+
+inline std::shared_ptr<LaneProgress> make_lane(std::int64_t position = 0,
+                                               const std::string& topic = "t") {
+  return std::make_shared<LaneProgress>(LaneId{"g", topic, 0}, "events", "inc", position);
+}
+
+inline Record make_record(std::int64_t offset, std::string_view payload) {
+  Record record;
+  record.offset = offset;
+  record.payload = payload;
+  return record;
+}
+
+// A block of `cut` with one record for each payload; its cut is opened in the lane.
+inline InsertBlockPtr make_block(ByteBudget& budget, std::shared_ptr<LaneProgress> lane, Cut cut,
+                                 const std::vector<std::string>& payloads = {"{\"a\":1}"},
+                                 std::shared_ptr<const TableTarget> target = make_target()) {
+  BlockBuffer rows(budget, target->layout());
+  std::int64_t offset = cut.first;
+  for (const std::string& payload : payloads) {
+    if (!rows.try_append(make_record(offset++, payload))) return nullptr;
+  }
+  lane->open(cut);
+  return std::make_unique<InsertBlock>(std::move(lane), std::move(target), cut, std::move(rows),
+                                       CutReason::kRows);
+}
+
+}  // namespace millrace::testing

@@ -1,0 +1,305 @@
+#include "service/admin_server.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <future>
+#include <latch>
+#include <thread>
+
+// Poco counts references inside its library, where ThreadSanitizer does not see it: that the
+// accepting thread frees a socket only after the last use by another looks like a race.
+// NOLINTBEGIN(bugprone-reserved-identifier): the sanitizer's own name for it.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "race:Poco::Net::TCPServer::run\n"; }
+// NOLINTEND(bugprone-reserved-identifier)
+
+namespace millrace {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+using namespace std::chrono_literals;
+
+// A TCP connection to the server. Bounded: an answer that takes 30 s is none.
+class Peer {
+ public:
+  explicit Peer(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const timeval limit{.tv_sec = 30, .tv_usec = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~Peer() { ::close(fd_); }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+
+  bool connected() const { return connected_; }
+  bool send(std::string_view text) {
+    return ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
+  // Everything until the server closes; what has come so far when it resets.
+  std::string receive() {
+    std::string all;
+    char buffer[4096];
+    for (ssize_t got; (got = ::recv(fd_, buffer, sizeof buffer, 0)) > 0;) {
+      all.append(buffer, static_cast<std::size_t>(got));
+    }
+    return all;
+  }
+
+ private:
+  const int fd_;
+  bool connected_ = false;
+};
+
+std::string request(std::uint16_t port, const std::string& method, const std::string& path) {
+  Peer peer(port);
+  peer.send(method + " " + path + " HTTP/1.1\r\nHost: test\r\n\r\n");
+  return peer.receive();
+}
+
+std::string body_of(const std::string& response) {
+  const std::size_t at = response.find("\r\n\r\n");
+  return at == std::string::npos ? "no body: " + response : response.substr(at + 4);
+}
+
+AdminConfig any_port() {
+  AdminConfig config;
+  config.host = "127.0.0.1";
+  config.port = 0;
+  return config;
+}
+
+AdminHandlers handlers() {
+  return {.metrics = [] { return std::string("up 1\n"); },
+          .status = [] { return std::string("{}"); },
+          .live_faults = [] { return std::vector<std::string>{}; },
+          .ready_reasons = [] { return std::vector<std::string>{}; }};
+}
+
+class AdminServerTest : public testing::Test {
+ protected:
+  void start(const AdminHandlers& with, std::chrono::milliseconds timeout = 30s) {
+    server = std::make_unique<AdminServer>(any_port(), with, timeout);
+    server->start();
+  }
+  std::string get(const std::string& path) { return request(server->port(), "GET", path); }
+
+  std::unique_ptr<AdminServer> server;
+};
+
+TEST_F(AdminServerTest, ServesEachPageWithItsType) {
+  start(handlers());
+  const std::string metrics = get("/metrics");
+  EXPECT_THAT(metrics, AllOf(StartsWith("HTTP/1.1 200 OK\r\n"),
+                             HasSubstr("Content-Type: text/plain; version=0.0.4"),
+                             HasSubstr("Content-Length: 5\r\n"), HasSubstr("Connection: Close")));
+  EXPECT_EQ(body_of(metrics), "up 1\n");
+  EXPECT_THAT(get("/status"),
+              AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("Content-Type: application/json\r\n")));
+  EXPECT_EQ(body_of(get("/status?pretty=1")), "{}");
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+  EXPECT_EQ(body_of(get("/readyz")), "ready\n");
+  EXPECT_THAT(get("/"), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("text/html"),
+                              HasSubstr("href=\"/metrics\""), HasSubstr("href=\"/status\"")));
+}
+
+TEST_F(AdminServerTest, HeadIsGetWithoutTheBody) {
+  start(handlers());
+  const std::string head = request(server->port(), "HEAD", "/metrics");
+  EXPECT_THAT(head, AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("Content-Length: 5\r\n")));
+  EXPECT_EQ(body_of(head), "");
+}
+
+TEST_F(AdminServerTest, AnUnknownPathIs404AndListsWhatThereIs) {
+  start(handlers());
+  for (const char* path : {"/metricsx", "/livez/", "/../status", "//"}) {
+    const std::string response = get(path);
+    EXPECT_THAT(response, StartsWith("HTTP/1.1 404 ")) << path;
+    EXPECT_THAT(body_of(response), AllOf(HasSubstr("/metrics\n"), HasSubstr("/readyz\n"))) << path;
+  }
+}
+
+TEST_F(AdminServerTest, OtherMethodsAre405AndSayWhichAreAllowed) {
+  start(handlers());
+  for (const char* method : {"POST", "PUT", "DELETE", "OPTIONS", "BREW"}) {
+    EXPECT_THAT(request(server->port(), method, "/status"),
+                AllOf(StartsWith("HTTP/1.1 405 "), HasSubstr("Allow: GET, HEAD\r\n")))
+        << method;
+  }
+}
+
+TEST_F(AdminServerTest, FaultsAndReasonsAre503WithOneALine) {
+  AdminHandlers bad = handlers();
+  bad.live_faults = [] { return std::vector<std::string>{"worker 2 died"}; };
+  bad.ready_reasons = [] { return std::vector<std::string>{"ClickHouse: refused", "draining"}; };
+  start(bad);
+  EXPECT_THAT(get("/livez"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_EQ(body_of(get("/livez")), "worker 2 died\n");
+  EXPECT_THAT(get("/readyz"), StartsWith("HTTP/1.1 503 "));
+  EXPECT_EQ(body_of(get("/readyz")), "ClickHouse: refused\ndraining\n");
+}
+
+TEST_F(AdminServerTest, AHandlerThatThrowsIs500AndTheServerGoesOn) {
+  AdminHandlers bad = handlers();
+  bad.metrics = []() -> std::string { throw std::runtime_error("boom"); };
+  start(bad);
+  for (int i = 0; i < 10; ++i) {  // more than there are threads
+    EXPECT_THAT(get("/metrics"), AllOf(StartsWith("HTTP/1.1 500 "), HasSubstr("boom")));
+  }
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+}
+
+TEST_F(AdminServerTest, WhatIsNoHttpIsRefusedAndTheServerGoesOn) {
+  start(handlers(), 1s);
+  for (const std::string& garbage :
+       {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string(100'000, 'x'),
+        std::string("\x16\x03\x01\x02\x00\x01\x00", 7),
+        std::string("GET / HTTP/9.9\r\nA\r\n\r\n")}) {
+    Peer peer(server->port());
+    peer.send(garbage);
+    EXPECT_THAT(peer.receive(), Not(StartsWith("HTTP/1.1 2")));
+  }
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+}
+
+TEST_F(AdminServerTest, ATakenAddressIsAnErrorThatNamesTheSetting) {
+  start(handlers());
+  AdminConfig taken = any_port();
+  taken.port = server->port();
+  AdminServer second(taken, handlers());
+  try {
+    second.start();
+    FAIL() << "two servers on one port";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(),
+                AllOf(HasSubstr("admin.listen"),
+                      HasSubstr("127.0.0.1:" + std::to_string(taken.port)), HasSubstr("in use")));
+  }
+}
+
+TEST_F(AdminServerTest, AnAddressThatIsNotOursIsAnErrorThatNamesTheSetting) {
+  AdminConfig foreign = any_port();
+  foreign.host = "203.0.113.1";  // RFC 5737: nobody's
+  AdminServer wrong(foreign, handlers());
+  try {
+    wrong.start();
+    FAIL() << "listens on an address that this machine does not have";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("admin.listen: cannot listen on 203.0.113.1:0"));
+  }
+}
+
+TEST_F(AdminServerTest, AnswersManyClientsAtOnce) {
+  start(handlers());
+  std::atomic<int> right = 0;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([&] {
+      for (int j = 0; j < 50; ++j) {
+        if (body_of(get("/metrics")) == "up 1\n") ++right;
+      }
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(right, 400);
+}
+
+TEST_F(AdminServerTest, ClientsThatSayNothingDoNotBlockOthers) {
+  start(handlers(), 100ms);
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 12; ++i) {  // three times the threads
+    silent.push_back(std::make_unique<Peer>(server->port()));
+    if (i % 2 == 1) silent.back()->send("GET /metr");
+  }
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+}
+
+TEST_F(AdminServerTest, ClientsThatTrickleDoNotBlockOthers) {
+  start(handlers(), 100ms);
+  std::atomic<bool> answered = false;
+  std::vector<std::thread> trickling;
+  std::latch started(8);
+  for (int i = 0; i < 8; ++i) {
+    trickling.emplace_back([&] {
+      Peer peer(server->port());
+      peer.send("GET /metrics HTTP/1.1\r\nX-Slow: ");
+      started.count_down();
+      // A byte every few milliseconds: each read of the server succeeds in time.
+      while (!answered && peer.send("x")) std::this_thread::sleep_for(5ms);
+    });
+  }
+  started.wait();
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+  answered = true;
+  for (auto& client : trickling) client.join();
+}
+
+TEST_F(AdminServerTest, AClientThatDoesNotReadIsCut) {
+  AdminHandlers large = handlers();
+  large.metrics = [] { return std::string(64u << 20, 'x'); };  // more than the kernel keeps for it
+  start(large, 100ms);
+  std::vector<std::unique_ptr<Peer>> deaf;
+  for (int i = 0; i < 4; ++i) {  // all threads
+    deaf.push_back(std::make_unique<Peer>(server->port()));
+    deaf.back()->send("GET /metrics HTTP/1.1\r\n\r\n");
+  }
+  EXPECT_EQ(body_of(get("/livez")), "ok\n");
+}
+
+TEST_F(AdminServerTest, StopLetsARunningHandlerEndAndClosesThePort) {
+  std::latch running(1), go_on(1);
+  AdminHandlers slow = handlers();
+  std::atomic<bool> ended = false;
+  slow.metrics = [&] {
+    running.count_down();
+    go_on.wait();
+    ended = true;
+    return std::string("late\n");
+  };
+  start(slow);
+  const std::uint16_t port = server->port();
+  auto answer = std::async(std::launch::async, [&] { return request(port, "GET", "/metrics"); });
+  running.wait();
+  auto stopped = std::async(std::launch::async, [&] {
+    server->stop();
+    return ended.load();
+  });
+  go_on.count_down();
+  EXPECT_TRUE(stopped.get()) << "stop() returned while a handler ran";
+  answer.get();  // cut or late: but it ends
+  EXPECT_FALSE(Peer(port).connected());
+}
+
+TEST_F(AdminServerTest, StopDoesNotWaitForClients) {
+  start(handlers(), 1h);
+  std::vector<std::unique_ptr<Peer>> silent;
+  for (int i = 0; i < 12; ++i) silent.push_back(std::make_unique<Peer>(server->port()));
+  silent.front()->send("GET /met");
+  server->stop();
+  for (auto& peer : silent) EXPECT_EQ(peer->receive(), "");
+}
+
+TEST_F(AdminServerTest, StopIsSafeFromManyThreadsAndBeforeStart) {
+  AdminServer never(any_port(), handlers());
+  never.stop();
+  start(handlers());
+  std::vector<std::thread> stopping;
+  for (int i = 0; i < 4; ++i) stopping.emplace_back([&] { server->stop(); });
+  for (auto& thread : stopping) thread.join();
+  server.reset();
+}
+
+}  // namespace
+}  // namespace millrace
