@@ -32,9 +32,12 @@ int parse_int(std::string_view text) {
 }
 
 // Whether a request that ended with this error can have changed something. An insert of one block
-// that the server refused for its rows, its table, or its user was not begun.
-bool may_have_been_applied(int code, int http_status, Disposition disposition) {
+// that the server refused for its rows, its table, or its user was not begun; a view fails when the
+// table has the rows.
+bool may_have_been_applied(int code, int http_status, Disposition disposition,
+                           std::string_view text) {
   if (code == 0) return http_status >= 500;  // a proxy's: it may have passed the request on
+  if (failed_in_view(text)) return true;
   if (disposition == Disposition::kDone) return true;
   return disposition == Disposition::kRetry && code != 202 && code != 745;
 }
@@ -297,9 +300,11 @@ void Call::throw_server_error(std::string_view text) {
   details.message = wire::valid_utf8(text, max_error_text_bytes());
   details.http_status = head.status;
   details.endpoint = endpoint_->to_string();
-  const Disposition disposition = disposition_of(details.code, details.message);
+  const Disposition disposition = disposition_of(details.code, text);
+  details.disposition = disposition;
   details.may_have_been_applied =
-      maybe_executed_ || may_have_been_applied(details.code, details.http_status, disposition);
+      maybe_executed_ ||
+      may_have_been_applied(details.code, details.http_status, disposition, text);
 
   const bool unanswered = details.code == 0 && details.http_status >= 500;
   // 372, 373: this ClickHouse session is gone, or an earlier request still holds it.
@@ -389,6 +394,7 @@ void Call::summarize() {
   const std::string_view json = exchange.head().header("X-ClickHouse-Summary");
   summary_.query_id = query_id_;
   summary_.endpoint = endpoint_->to_string();
+  summary_.has_counts = !json.empty();
   read_counts(json, summary_);
   summary_.result_rows = wire::summary_value(json, "result_rows");
   summary_.result_bytes = wire::summary_value(json, "result_bytes");

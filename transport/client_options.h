@@ -114,6 +114,7 @@ struct QuerySummary {
   std::chrono::nanoseconds acquire_time{};   // waiting for an HTTP session
   std::chrono::nanoseconds send_time{};      // header and body into the socket
   std::chrono::nanoseconds response_time{};  // last byte sent to response read
+  bool has_counts = false;                   // the server sent a summary: zeros above are zeros
   // The first try met a connection that closed without an answer; this is the second one's.
   bool repeated = false;
 };

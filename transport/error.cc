@@ -77,6 +77,7 @@ constexpr KnownCode kKnownCodes[] = {
     {376, kSplit, "CANNOT_PARSE_UUID"},
     {389, Disposition::kDone, "INSERT_WAS_DEDUPLICATED"},
     {394, kRetry, "QUERY_WAS_CANCELLED"},
+    {395, kSplit, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"},
     {407, kSplit, "DECIMAL_OVERFLOW"},
     {425, kRetry, "SYSTEM_ERROR"},
     {452, kWait, "SETTING_CONSTRAINT_VIOLATION"},
@@ -166,15 +167,22 @@ std::string_view to_string(Disposition disposition) {
 }
 
 Disposition disposition_of(int code, std::string_view message) {
+  const KnownCode* known = find_code(code);
+  Disposition found = known != nullptr ? known->disposition : kRetry;
   if (code == 252) {  // three different troubles under one code
-    if (contains(message, "Too many partitions for single INSERT block")) return kSplit;
-    if (contains(message, "in all partitions in total")) return kWait;  // merges won't clear it
-    return kRetry;
+    if (contains(message, "Too many partitions for single INSERT block")) found = kSplit;
+    if (contains(message, "in all partitions in total")) found = kWait;  // merges won't clear it
   }
   // A field without a column is the table's fault, not the row's.
-  if (code == 117 && contains(message, "Unknown field found")) return kWait;
-  const KnownCode* known = find_code(code);
-  return known != nullptr ? known->disposition : kRetry;
+  if (code == 117 && contains(message, "Unknown field found")) found = kWait;
+  // The table has the rows already, under the token of the whole: what is sent in parts would be
+  // there twice.
+  if (found == kSplit && failed_in_view(message)) found = kWait;
+  return found;
+}
+
+bool failed_in_view(std::string_view message) {
+  return contains(message, "while pushing to view ");
 }
 
 std::string_view error_code_name(int code) {
@@ -184,7 +192,8 @@ std::string_view error_code_name(int code) {
 
 ClickHouseError::ClickHouseError(Details details)
     : TransportError(
-          describe(details), disposition_of(details.code, details.message),
+          describe(details),
+          details.disposition.value_or(disposition_of(details.code, details.message)),
           details.may_have_been_applied,
           {details.code, details.name, details.query_id, details.http_status, details.attempts}),
       details_(std::move(details)) {}

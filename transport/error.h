@@ -5,6 +5,7 @@
 // this folder: its exceptions end in http_exchange.cc and http_session_pool.cc.
 #pragma once
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ std::string_view to_string(Disposition disposition);
 // nobody listed are kRetry: nothing is given up for a reason we do not know.
 // Names and numbers: ClickHouse src/Common/ErrorCodes.cpp.
 Disposition disposition_of(int code, std::string_view message);
+
+// Whether an insert failed in a materialized view: the table that it named has the rows then.
+bool failed_in_view(std::string_view message);
 
 // ClickHouse's name of a code for logs and labels ("UNKNOWN_TABLE"); empty if not in our table.
 std::string_view error_code_name(int code);
@@ -94,6 +98,8 @@ class ClickHouseError : public TransportError {
     std::string endpoint{};
     unsigned attempts = 0;
     bool may_have_been_applied = false;
+    // By the whole of the server's text; nothing: by code and message.
+    std::optional<Disposition> disposition{};
   };
   explicit ClickHouseError(Details details);
   const Details& details() const noexcept { return details_; }
