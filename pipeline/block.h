@@ -4,9 +4,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pipeline/batcher.h"
 #include "pipeline/block_buffer.h"
+#include "pipeline/block_split.h"
+#include "pipeline/dead_letter.h"
 #include "pipeline/lane.h"
 #include "pipeline/table_target.h"
 
@@ -22,7 +25,8 @@ struct InsertBlock {
         cut(range),
         token(lane->token(range)),
         buffer(std::move(rows)),
-        reason(why) {}
+        reason(why),
+        split(buffer.records()) {}
 
   const std::shared_ptr<LaneProgress> lane;
   const std::shared_ptr<const TableTarget> target;
@@ -40,10 +44,18 @@ struct InsertBlock {
   SteadyTime attempt_started{};
   // Start of the first attempt under the current token that ended without a clear answer.
   std::optional<SteadyTime> unknown_since;
-  unsigned token_renewals = 0;  // see Worker::renew_token_if_forgotten
-  std::string current_token() const {
-    return token_renewals == 0 ? token : token + "~" + std::to_string(token_renewals);
-  }
+  unsigned token_renewals = 0;      // see Worker::renew_token_if_forgotten
+  BlockSplit split;                 // what is still to be sent: at first all of it
+  RowCounts done;                   // of what is settled
+  std::vector<DeadLetter> letters;  // refused, and not stored yet
+
+  // Of a part: the block's own for all of it, even when records were taken out; else one that
+  // names the offsets. The same part has the same token whenever the block is built again.
+  std::string token_of(const BlockPart& part) const;
+  std::string token_of_record(std::size_t index) const;
+
+ private:
+  std::string renewed(std::string text) const;
 };
 using InsertBlockPtr = std::unique_ptr<InsertBlock>;
 

@@ -105,12 +105,11 @@ class ClickHouseSender final : public BlockSender {
                    HttpSessionPool& pool)
       : client_(std::move(options), endpoints, pool), user_settings_(std::move(insert_settings)) {}
 
-  QuerySummary send(const InsertBlock& block, BodyPieces body) override {
-    const TableTarget& target = *block.target;
+  QuerySummary send(const TableTarget& target, const std::string& token, BodyPieces body) override {
     InsertOptions options;
     options.format = target.format;
     options.settings = merge(known(), user_settings_, target);
-    options.deduplication_token = block.current_token();
+    options.deduplication_token = token;
     try {
       return client_.raw_insert(target.table, body, options);
     } catch (const ClickHouseError& error) {

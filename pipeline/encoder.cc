@@ -140,23 +140,53 @@ class ColumnWriter {
   std::vector<Column> of_record_;
 };
 
+template <class F>
+void for_each_record(const BlockPart& part, F&& f) {
+  auto missing = part.without.begin();
+  for (std::size_t index = part.first; index < part.end; ++index) {
+    if (missing != part.without.end() && *missing == index) {
+      ++missing;
+    } else {
+      f(index);
+    }
+  }
+}
+
+// Its records as they lie in the chunks; neighbours are one piece.
+std::vector<std::string_view> pieces_of(const InsertBlock& block, const BlockPart& part) {
+  std::vector<std::string_view> pieces;
+  for_each_record(part, [&](std::size_t index) {
+    const RecordEntry& record = block.buffer.entries()[index];
+    const std::size_t bytes = record.payload_bytes + record.separator_bytes;
+    if (!pieces.empty() && pieces.back().data() + pieces.back().size() == record.data) {
+      pieces.back() = {pieces.back().data(), pieces.back().size() + bytes};
+    } else {
+      pieces.emplace_back(record.data, bytes);
+    }
+  });
+  return pieces;
+}
+
 }  // namespace
 
-std::vector<std::string_view> Encoder::encode(const InsertBlock& block) {
+std::vector<std::string_view> Encoder::encode(const InsertBlock& block, const BlockPart& part) {
   const MetadataColumns& columns = block.target->columns;
-  if (!columns.any()) return block.buffer.pieces();
-
+  const std::size_t records = part.records();
+  if (!columns.any()) {
+    return records == block.buffer.records() ? block.buffer.pieces() : pieces_of(block, part);
+  }
   const ColumnWriter writer(columns, block.lane->id());
   buffer_.clear();
-  for (const RecordEntry& record : block.buffer.entries()) {
+  for_each_record(part, [&](std::size_t index) {
+    const RecordEntry& record = block.buffer.entries()[index];
     writer.write(record, columns_);
     if (buffer_.empty()) {  // the first record tells how much the columns take, about
-      buffer_.reserve(block.buffer.payload_bytes() +
-                      block.buffer.records() * (columns_.size() + 16));
+      buffer_.reserve(block.buffer.payload_bytes() / block.buffer.records() * records +
+                      records * (columns_.size() + 16));
     }
     splice_columns(record.payload(), columns_, buffer_);
     if (buffer_.empty() || buffer_.back() != '\n') buffer_ += '\n';
-  }
+  });
   return {buffer_};
 }
 

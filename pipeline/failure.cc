@@ -62,12 +62,21 @@ std::string advice_for_wait(int code, const std::string& table) {
 std::string advice_for(const LaneWait& failure, const std::string& table) {
   switch (failure.disposition) {
     case Disposition::kWait:
+      if (failure.reason == "DEAD_LETTERS_NOT_STORED") {
+        return "see that they can be written where `dead_letters` of the pipeline says; the lane "
+               "then goes on by itself";
+      }
+      if (failed_in_view(failure.message)) {
+        return "a materialized view of " + table +
+               " fails: mend the view or its target; the lane then goes on by itself";
+      }
       return advice_for_wait(failure.code, table) + "; the lane then goes on by itself";
     case Disposition::kSplit:
     case Disposition::kDeadLetter:
       return "ClickHouse refuses rows of this block: make table " + table +
-             " take them (types, columns, constraints, `clickhouse.insert_settings`); the block is "
-             "kept and tried again, and its lane stands until then";
+             " take them (types, columns, constraints, `clickhouse.insert_settings`), or give the "
+             "pipeline a `dead_letters.store`; the block is kept and tried again, and its lane "
+             "stands until then";
     case Disposition::kRetry:
     case Disposition::kDone:
       break;

@@ -30,14 +30,19 @@ std::string LaneProgress::token(Cut cut) const {
          "-" + std::to_string(cut.end);
 }
 
-void LaneProgress::open(Cut cut) {
+void LaneProgress::open(Cut cut, std::size_t records) {
   const MutexLock lock(mutex_);
   acks_.open(cut);
+  records_read_ += records;
+  if (records > 0) in_flight_.emplace(cut.first, records);
 }
 
-std::optional<LaneWait> LaneProgress::finish(Cut cut) {
+std::optional<LaneWait> LaneProgress::finish(Cut cut, RowCounts done) {
   const MutexLock lock(mutex_);
   acks_.finish(cut);
+  in_flight_.erase(cut.first);
+  done_.inserted += done.inserted;
+  done_.dead_lettered += done.dead_lettered;
   const auto failed = failed_.extract(cut.first);
   update_blocked();
   if (failed.empty() || !failed_.empty()) return std::nullopt;
@@ -67,6 +72,10 @@ Checkpoint LaneProgress::checkpoint() const {
 void LaneProgress::forget_from(std::int64_t first) {
   const MutexLock lock(mutex_);
   acks_.forget_from(first);
+  for (auto cut = in_flight_.lower_bound(first); cut != in_flight_.end();) {
+    records_read_ -= cut->second;
+    cut = in_flight_.erase(cut);
+  }
 }
 
 void LaneProgress::set_failed(Cut cut, LaneWait wait) {
@@ -94,6 +103,8 @@ LaneStatus LaneProgress::status() const {
   const MutexLock lock(mutex_);
   status.position = acks_.position();
   status.unfinished_blocks = acks_.unfinished();
+  status.ledger = {.read = records_read_, .skipped = skipped_.load(), .done = done_};
+  for (const auto& [first, records] : in_flight_) status.ledger.in_flight += records;
   status.waiting = !failed_.empty();
   if (status.waiting) status.wait = failed_.begin()->second;
   return status;

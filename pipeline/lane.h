@@ -39,6 +39,22 @@ struct LaneWait {
   unsigned attempts = 0;
 };
 
+// What became of a lane's records.
+struct RowCounts {
+  std::uint64_t inserted = 0, dead_lettered = 0;
+};
+
+// Of all its records since this process has the lane. Nothing may be missing in it: what was read
+// and is not in flight was inserted, or is a dead letter.
+struct LaneLedger {
+  std::uint64_t read = 0, skipped = 0;  // skipped: tombstones
+  RowCounts done;
+  std::uint64_t in_flight = 0;
+  std::int64_t difference() const noexcept {
+    return static_cast<std::int64_t>(read - done.inserted - done.dead_lettered - in_flight);
+  }
+};
+
 struct LaneStatus {
   LaneId id;
   std::string table;
@@ -47,6 +63,7 @@ struct LaneStatus {
   std::int64_t read = 0;             // next offset to be read
   std::int64_t high_watermark = -1;  // the source's end; -1: unknown
   std::size_t unfinished_blocks = 0;
+  LaneLedger ledger;
   bool paused = false;
   bool waiting = false;
   LaneWait wait;
@@ -64,9 +81,11 @@ class LaneProgress {
   // identities for ever: a topic can be deleted and made again.
   std::string token(Cut cut) const;
 
-  void open(Cut cut);
+  // A cut with so many records.
+  void open(Cut cut, std::size_t records = 0);
   // Returns what the lane waited for if this was the last block that failed.
-  std::optional<LaneWait> finish(Cut cut);
+  std::optional<LaneWait> finish(Cut cut, RowCounts done = {});
+  void add_skipped() noexcept { skipped_.fetch_add(1, std::memory_order_relaxed); }
   std::int64_t position() const;
   std::size_t unfinished() const;
   std::size_t planned() const;  // unfinished, and finished behind a hole
@@ -110,6 +129,10 @@ class LaneProgress {
   std::atomic<std::int64_t> read_, committed_{-1}, high_watermark_{-1};
   mutable Mutex mutex_;
   AckTracker acks_ GUARDED_BY(mutex_);
+  std::map<std::int64_t, std::size_t> in_flight_ GUARDED_BY(mutex_);  // records, by first offset
+  std::uint64_t records_read_ GUARDED_BY(mutex_) = 0;
+  RowCounts done_ GUARDED_BY(mutex_);
+  std::atomic<std::uint64_t> skipped_{0};
   // By the first offset of its cut: the lane waits until each of them is in. The status shows the
   // lowest, which is the one that holds the position.
   std::map<std::int64_t, LaneWait> failed_ GUARDED_BY(mutex_);

@@ -115,6 +115,7 @@ void Producer::finish_replay_below(Lane& lane, std::int64_t offset) {
 
 void Producer::skip(Lane& lane, std::int64_t offset) {
   lane.expect_next(offset);
+  lane.progress_->add_skipped();
   advance(lane, offset + 1);
 }
 
@@ -150,7 +151,7 @@ void Producer::cut(Lane& lane, CutReason reason) {
 void Producer::seal(Lane& lane, CutReason reason) {
   const Cut range{lane.cut_start_, lane.next_offset_};
   lane.progress_->set_read(lane.next_offset_);
-  lane.progress_->open(range);
+  lane.progress_->open(range, lane.open_ == nullptr ? 0 : lane.open_->records());
   lane.cut_start_ = lane.next_offset_;
   const SteadyTime opened = lane.batcher_.opened();
   lane.batcher_.reset();

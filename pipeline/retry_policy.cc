@@ -17,7 +17,15 @@ double doubled(milliseconds first, milliseconds max, unsigned attempt) {
 
 }  // namespace
 
-milliseconds retry_delay(const RetryLimits& limits, Disposition disposition, unsigned attempt,
+Disposition RetryPolicy::disposition_of(const TransportError& error) const {
+  const auto wanted = dispositions.find(error.code());
+  if (error.code() == 0 || wanted == dispositions.end()) return error.disposition();
+  const bool parts =
+      wanted->second == Disposition::kSplit || wanted->second == Disposition::kDeadLetter;
+  return parts && error.may_have_been_applied() ? Disposition::kWait : wanted->second;
+}
+
+milliseconds retry_delay(const RetryPolicy& limits, Disposition disposition, unsigned attempt,
                          double random) {
   double delay_ms;
   if (disposition == Disposition::kRetry) {

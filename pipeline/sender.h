@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "pipeline/block.h"
+#include "pipeline/table_target.h"
 #include "transport/client.h"
 
 namespace millrace {
@@ -14,8 +14,9 @@ namespace millrace {
 class BlockSender {
  public:
   virtual ~BlockSender() = default;
-  // One attempt. Throws TransportError and its kind.
-  virtual QuerySummary send(const InsertBlock& block, BodyPieces body) = 0;
+  // One attempt to insert `body`, one block of rows. Throws TransportError and its kind.
+  virtual QuerySummary send(const TableTarget& target, const std::string& token,
+                            BodyPieces body) = 0;
   // A cheap question that succeeds when sending to this table has a chance again: while a lane
   // waits the block itself is not uploaded over and over. Throws like send.
   virtual void probe(const TableTarget& target) = 0;

@@ -89,6 +89,8 @@ struct TableStats {
   Counter rows, bytes, blocks;                     // acknowledged by ClickHouse
   Counter rows_read, bytes_read;                   // taken from the source
   Counter tombstones;                              // null payloads
+  LabelledCounter dead_letters;                    // stored, by error code name
+  Counter unwritten_rows;                          // records of which ClickHouse reported no row
   Counter abandoned_blocks;                        // not sent: the lane went to another owner
   std::array<Counter, kCutReasons> cuts;           // by CutReason
   std::array<Counter, kStages> stage_nanoseconds;  // by Stage

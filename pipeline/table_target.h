@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "pipeline/block_buffer.h"
+#include "pipeline/dead_letter.h"
 #include "pipeline/stats.h"
 
 namespace millrace {
@@ -33,6 +34,8 @@ struct TableTarget {
   std::string format = "JSONEachRow";
   MetadataColumns columns;
   std::shared_ptr<TableStats> stats = std::make_shared<TableStats>();
+  // For records that ClickHouse refuses; without one a block with such a record waits.
+  std::shared_ptr<DeadLetterStore> dead_letters = nullptr;
 
   // Throws std::invalid_argument for metadata columns with a format other than JSONEachRow.
   BufferLayout layout() const;

@@ -11,6 +11,9 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kAfterAbort{1};
 // How often to look whether the source has made sure that a lane is still ours.
 constexpr std::chrono::milliseconds kUntilOwned{50};
+// So many are stored together; they are kept in memory until then.
+constexpr std::size_t kLettersAtOnce = 1'000;
+constexpr int kTooManyParts = 252;
 
 void add_stage(TableStats& stats, Stage stage, std::chrono::nanoseconds time) {
   if (time.count() <= 0) return;
@@ -58,10 +61,64 @@ LogEvent failure_event(const InsertBlock& block, const LaneWait& failure,
   return event;
 }
 
+DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
+  const RecordEntry& record = block.buffer.entries()[index];
+  const LaneId& lane = block.lane->id();
+  DeadLetter letter;
+  letter.pipeline = block.target->pipeline;
+  letter.table = block.target->table;
+  letter.format = block.target->format;
+  letter.group = lane.group;
+  letter.topic = lane.topic;
+  letter.partition = lane.partition;
+  letter.offset = record.offset;
+  letter.token = block.token_of_record(index);
+  letter.attempts = block.failures + 1;
+  letter.time = std::chrono::system_clock::now();
+  letter.payload = record.payload();
+  return letter;
+}
+
+LogEvent dead_letter_event(const InsertBlock& block, const std::string& store) {
+  const DeadLetter& first = block.letters.front();
+  LogEvent event{LogLevel::kWarning,
+                 "dead_letters/" + block.target->pipeline + "/" + block.lane->id().to_string(),
+                 "ClickHouse refuses " + std::to_string(block.letters.size()) + " records for " +
+                     block.target->table + ", which are kept in " + store +
+                     "; the first, at offset " + std::to_string(first.offset) + ": " +
+                     first.message,
+                 fields_of(block)};
+  event.fields.insert(event.fields.end(),
+                      {{"reason", first.reason},
+                       {"code", std::to_string(first.code)},
+                       {"advice",
+                        "look at them with `millrace dead-letters list`; make the table "
+                        "take them and `millrace dead-letters replay`"}});
+  return event;
+}
+
+LogEvent unwritten_event(const InsertBlock& block, const BlockPart& part,
+                         const QuerySummary& summary) {
+  LogEvent event{LogLevel::kError,
+                 "unwritten_rows/" + block.target->pipeline + "/" + block.lane->id().to_string(),
+                 "ClickHouse took " + std::to_string(part.records()) + " messages for " +
+                     block.target->table + " and reports " + std::to_string(summary.written_rows) +
+                     " rows: some messages are empty, or two of them together read as one row",
+                 fields_of(block)};
+  event.fields.emplace_back("query_id", summary.query_id);
+  return event;
+}
+
+// The message of a failed store names it, and what to do.
+class DeadLettersNotStored : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 }  // namespace
 
 Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender,
-               RetryLimits retry, ByteBudget& budget, WorkerStats& stats, LogSink log)
+               RetryPolicy retry, ByteBudget& budget, WorkerStats& stats, LogSink log)
     : id_(id),
       queue_(queue),
       outlet_(queue.make_outlet()),
@@ -83,58 +140,144 @@ void Worker::run() {
 }
 
 void Worker::process(InsertBlockPtr block) {
-  if (block->lane->abandoned()) {
-    block->target->stats->abandoned_blocks.add();
-    return;
-  }
-  if (const SteadyTime now = steady_clock::now(); !block->lane->owned(now)) {
-    queue_.park(std::move(block), now + kUntilOwned);
-    return;
-  }
+  bool started = false;
   try {
-    deliver(*block);
+    while (!block->split.done()) {
+      if (!ours(block)) return;
+      if (!std::exchange(started, true)) prepare(*block);
+      deliver_next(*block);
+    }
+    store_dead_letters(*block);
+    acknowledge(*block);
   } catch (const AbortedError&) {
     queue_.park(std::move(block), steady_clock::now() + kAfterAbort);
   } catch (const TransportError& error) {
-    if (error.disposition() == Disposition::kDone) {
-      acknowledge(*block);
-    } else {
-      put_back(std::move(block), describe_failure(error), error.may_have_been_applied());
-    }
+    LaneWait failure = describe_failure(error);
+    failure.disposition = retry_.disposition_of(error);
+    put_back(std::move(block), std::move(failure), error.may_have_been_applied());
+  } catch (const DeadLettersNotStored& error) {
+    LaneWait failure;
+    failure.disposition = Disposition::kWait;
+    failure.reason = "DEAD_LETTERS_NOT_STORED";
+    failure.message = error.what();
+    put_back(std::move(block), std::move(failure), false);
   } catch (const std::exception& error) {
     put_back(std::move(block), describe_failure(error), true);
   }
 }
 
-void Worker::deliver(InsertBlock& block) {
+// False when the block was let go of: its lane has, or may have, another owner.
+bool Worker::ours(InsertBlockPtr& block) {
+  if (block->lane->abandoned()) {
+    block->target->stats->abandoned_blocks.add();
+    return false;
+  }
+  const SteadyTime now = steady_clock::now();
+  if (block->lane->owned(now)) return true;
+  queue_.park(std::move(block), now + kUntilOwned);
+  return false;
+}
+
+void Worker::prepare(InsertBlock& block) {
   TableStats& stats = *block.target->stats;
-  const SteadyTime started = steady_clock::now();
   if (block.failures == 0) {
     if (block.opened_at != SteadyTime{}) {
       add_stage(stats, Stage::kSource, block.queued_at - block.opened_at);
     }
-    add_stage(stats, Stage::kQueue, started - block.queued_at);
+    add_stage(stats, Stage::kQueue, steady_clock::now() - block.queued_at);
   }
   if (block.last_disposition == Disposition::kWait) {
     set_operation("probe", &block);
     const InFlight in_flight(stats_.probes_in_flight);
     sender_->probe(*block.target);
   }
+}
 
+// What is next of the block: all of it, unless it was refused.
+void Worker::deliver_next(InsertBlock& block) {
+  const BlockPart part = block.split.next();
+  // The rest of the block lands under the token of the whole: from then on a repeat of the whole is
+  // a success, and who built it again would not learn of what was refused.
+  if (!part.without.empty()) store_dead_letters(block);
+  try {
+    send(block, part);
+  } catch (const TransportError& error) {
+    switch (retry_.disposition_of(error)) {
+      case Disposition::kSplit:
+      case Disposition::kDeadLetter:
+        return refuse(block, part, error);
+      case Disposition::kDone:
+        break;
+      case Disposition::kRetry:
+      case Disposition::kWait:
+        throw;
+    }
+  }
+  block.done.inserted += part.records();
+  block.unknown_since.reset();
+  block.split.accept();
+}
+
+void Worker::send(InsertBlock& block, const BlockPart& part) {
   set_operation("encode", &block);
   const SteadyTime encode_started = steady_clock::now();
-  const std::vector<std::string_view> body = encoder_.encode(block);
-  add_stage(stats, Stage::kEncode, steady_clock::now() - encode_started);
+  const std::vector<std::string_view> body = encoder_.encode(block, part);
+  add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - encode_started);
 
   renew_token_if_forgotten(block);
   do {
-    const QuerySummary summary = insert(block, body);
-    add_stage(stats, Stage::kSessionWait, summary.acquire_time);
-    add_stage(stats, Stage::kSend, summary.send_time);
-    add_stage(stats, Stage::kServer, summary.response_time);
+    insert(block, part, body);
     // Asked again: the server may have been killed between the question and the insert.
   } while (renew_token_if_forgotten(block));
-  acknowledge(block);
+}
+
+void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
+  const bool divisible = error.code() == kTooManyParts;  // no row is at fault, there are too many
+  if (!divisible && block.target->dead_letters == nullptr) throw;
+  const bool all = retry_.disposition_of(error) == Disposition::kDeadLetter;
+  if (part.records() > 1 && !all) {
+    const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
+    return block.split.refuse(answer != nullptr ? named_row(answer->message()) : 0);
+  }
+  if (block.target->dead_letters == nullptr) throw;
+  add_dead_letters(block, part, error);
+  block.split.drop();
+  if (block.letters.size() >= kLettersAtOnce) store_dead_letters(block);
+}
+
+void Worker::add_dead_letters(InsertBlock& block, const BlockPart& part,
+                              const TransportError& error) {
+  const LaneWait failure = describe_failure(error);
+  for (std::size_t n = 0; n < part.records(); ++n) {
+    const std::size_t index = part.record(n);
+    DeadLetter letter = dead_letter_of(block, index);
+    if (block.target->columns.any()) {
+      letter.sent = encoder_.encode(block, {index, index + 1, {}}).front();
+    }
+    letter.code = failure.code;
+    letter.reason = failure.reason;
+    letter.message = failure.message;
+    block.letters.push_back(std::move(letter));
+  }
+}
+
+void Worker::store_dead_letters(InsertBlock& block) {
+  if (block.letters.empty()) return;
+  set_operation("store dead letters", &block);
+  DeadLetterStore& store = *block.target->dead_letters;
+  try {
+    store.store(block.letters);
+  } catch (const std::exception& error) {
+    throw DeadLettersNotStored(std::to_string(block.letters.size()) +
+                               " records that ClickHouse refuses can't be kept in " + store.name() +
+                               ": " + error.what());
+  }
+  for (const DeadLetter& letter : block.letters) {
+    block.target->stats->dead_letters.add(letter.reason);
+  }
+  block.done.dead_lettered += block.letters.size();
+  log_(dead_letter_event(block, store.name()));
+  block.letters.clear();
 }
 
 // True when the block now has a new token and must be sent under it. With the old one the server
@@ -151,12 +294,12 @@ bool Worker::renew_token_if_forgotten(InsertBlock& block) {
                  "ClickHouse was restarted while an insert into " + block.target->table +
                      " had no answer: the rows are sent under a new token and can be there twice",
                  fields_of(block)};
-  event.fields.emplace_back("new_token", block.current_token());
+  event.fields.emplace_back("new_token", block.token_of(block.split.next()));
   log_(event);
   return true;
 }
 
-QuerySummary Worker::insert(InsertBlock& block, BodyPieces body) {
+void Worker::insert(InsertBlock& block, const BlockPart& part, BodyPieces body) {
   set_operation("insert", &block);
   const InFlight in_flight(stats_.inserts_in_flight);
   // The block paid for a body of the size of its records; columns can make it larger.
@@ -165,24 +308,30 @@ QuerySummary Worker::insert(InsertBlock& block, BodyPieces body) {
   const ByteReservation rest = budget_.reserve_anyway(held > paid ? held - paid : 0);
 
   const SteadyTime started = block.attempt_started = steady_clock::now();
-  QuerySummary summary = sender_->send(block, body);
+  const QuerySummary summary = sender_->send(*block.target, block.token_of(part), body);
   // The answer is that of a second try: the first ended without one.
   if (summary.repeated && !block.unknown_since) block.unknown_since = started;
   TableStats& stats = *block.target->stats;
   stats.insert_seconds.observe(
       std::chrono::duration<double>(steady_clock::now() - started).count());
   stats.block_bytes.observe(static_cast<double>(total_bytes(body)));
-  return summary;
+  add_stage(stats, Stage::kSessionWait, summary.acquire_time);
+  add_stage(stats, Stage::kSend, summary.send_time);
+  add_stage(stats, Stage::kServer, summary.response_time);
+  // A message may hold several rows, and views add theirs: only too few say something.
+  if (summary.has_counts && summary.written_rows < part.records()) {
+    stats.unwritten_rows.add(part.records() - summary.written_rows);
+    log_(unwritten_event(block, part, summary));
+  }
 }
 
 void Worker::acknowledge(const InsertBlock& block) {
   TableStats& stats = *block.target->stats;
-  const std::size_t rows = block.buffer.records();
-  const auto recovered = block.lane->finish(block.cut);
-  stats.rows.add(rows);
+  const auto recovered = block.lane->finish(block.cut, block.done);
+  stats.rows.add(block.done.inserted);
   stats.bytes.add(block.buffer.payload_bytes());
   stats.blocks.add();
-  stats.block_rows.observe(static_cast<double>(rows));
+  stats.block_rows.observe(static_cast<double>(block.buffer.records()));
   if (!recovered) return;
   const auto after = steady_clock::now() - block.first_failed_at;
   log_({LogLevel::kInfo,

@@ -1,8 +1,12 @@
 // A worker: takes blocks from the queue, encodes, sends, and settles what became of them.
 //
 // The only place where a failure becomes a decision. A block leaves a worker in one of three ways:
-// acknowledged (its lane's cut is finished), parked for another try, or abandoned because its lane
-// went to another owner before it was sent. There is no fourth.
+// acknowledged (its lane's cut is finished: each record is in ClickHouse or in the dead letters),
+// parked for another try, or abandoned because its lane went to another owner before it was sent.
+// There is no fourth.
+//
+// A block whose rows ClickHouse refuses is sent in parts (block_split.h) until the records at fault
+// stand alone; these are stored as dead letters before the rest is in.
 #pragma once
 
 #include <atomic>
@@ -49,7 +53,7 @@ struct WorkerStats {
 // run() is one thread; status() may be called from any.
 class Worker {
  public:
-  Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender, RetryLimits retry,
+  Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender, RetryPolicy retry,
          ByteBudget& budget, WorkerStats& stats, LogSink log);
   // Until the queue is closed and empty.
   void run();
@@ -57,9 +61,15 @@ class Worker {
 
  private:
   void process(InsertBlockPtr block);
-  void deliver(InsertBlock& block);
+  bool ours(InsertBlockPtr& block);
+  void prepare(InsertBlock& block);
+  void deliver_next(InsertBlock& block);
+  void send(InsertBlock& block, const BlockPart& part);
   bool renew_token_if_forgotten(InsertBlock& block);
-  QuerySummary insert(InsertBlock& block, BodyPieces body);
+  void insert(InsertBlock& block, const BlockPart& part, BodyPieces body);
+  void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);
+  void add_dead_letters(InsertBlock& block, const BlockPart& part, const TransportError& error);
+  void store_dead_letters(InsertBlock& block);
   void acknowledge(const InsertBlock& block);
   void put_back(InsertBlockPtr block, LaneWait failure, bool may_have_been_applied);
   void set_operation(const char* operation, const InsertBlock* block);
@@ -68,7 +78,7 @@ class Worker {
   BlockQueue& queue_;
   BlockQueue::Outlet outlet_;
   const std::unique_ptr<BlockSender> sender_;
-  const RetryLimits retry_;
+  const RetryPolicy retry_;
   ByteBudget& budget_;
   WorkerStats& stats_;
   const LogSink log_;

@@ -3,7 +3,7 @@
 namespace millrace {
 
 WorkerPool::WorkerPool(unsigned workers, BlockQueue& queue, const BlockSenderFactory& make_sender,
-                       RetryLimits retry, ByteBudget& budget, const LogSink& log)
+                       RetryPolicy retry, ByteBudget& budget, const LogSink& log)
     : queue_(queue) {
   for (unsigned id = 0; id < workers; ++id) {
     workers_.push_back(

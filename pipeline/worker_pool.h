@@ -13,7 +13,7 @@ namespace millrace {
 class WorkerPool {
  public:
   WorkerPool(unsigned workers, BlockQueue& queue, const BlockSenderFactory& make_sender,
-             RetryLimits retry, ByteBudget& budget, const LogSink& log);
+             RetryPolicy retry, ByteBudget& budget, const LogSink& log);
   ~WorkerPool();  // stop()
 
   void start();

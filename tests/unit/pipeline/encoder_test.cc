@@ -69,7 +69,7 @@ TEST(JsonStringTest, EscapesWhatJsonWantsEscapedAndPassesOtherBytes) {
 std::string encoded(const InsertBlock& block) {
   Encoder encoder;
   std::string body;
-  for (const std::string_view piece : encoder.encode(block)) body += piece;
+  for (const std::string_view piece : encoder.encode(block, block.split.next())) body += piece;
   return body;
 }
 
@@ -85,7 +85,7 @@ TEST(EncoderTest, WithoutColumnsTheBodyIsTheBlocksOwnMemory) {
   ByteBudget budget(1u << 20);
   const InsertBlockPtr block = make_block(budget, make_lane(), {0, 2}, {"{\"a\":1}", "{\"a\":2}"});
   Encoder encoder;
-  const auto body = encoder.encode(*block);
+  const auto body = encoder.encode(*block, block->split.next());
   ASSERT_EQ(body.size(), 1u);
   EXPECT_EQ(body[0].data(), block->buffer.entries()[0].data);
   EXPECT_EQ(body[0], "{\"a\":1}\n{\"a\":2}\n");
@@ -132,7 +132,8 @@ TEST(EncoderTest, RecordsOfABlockDoNotLeakIntoEachOther) {
                                 make_target({"", "", "o", "", "", ""}));
   Encoder encoder;
   for (int repeat = 0; repeat < 2; ++repeat) {
-    EXPECT_EQ(encoder.encode(*block).at(0), "{\"o\":5,\"a\":1}\n{\"o\":6,\"a\":2}\n");
+    EXPECT_EQ(encoder.encode(*block, block->split.next()).at(0),
+              "{\"o\":5,\"a\":1}\n{\"o\":6,\"a\":2}\n");
   }
 }
 
@@ -142,7 +143,7 @@ TEST(EncoderTest, TrimGivesALargeBufferBack) {
   const auto block =
       make_block(budget, make_lane(), {0, 1}, {payload}, make_target({"", "", "o", "", "", ""}));
   Encoder encoder;
-  EXPECT_EQ(encoder.encode(*block).at(0).size(), payload.size() + 7);
+  EXPECT_EQ(encoder.encode(*block, block->split.next()).at(0).size(), payload.size() + 7);
   EXPECT_GT(encoder.buffer_bytes(), 4u << 20);
   encoder.trim();
   EXPECT_LE(encoder.buffer_bytes(), 1u << 20);

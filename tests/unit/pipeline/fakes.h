@@ -63,6 +63,9 @@ class SendScript {
     return restart_questions_;
   }
 
+  // What each send does after its step of the script.
+  void always(std::function<void(const Sent&)> act) { always_ = std::move(act); }
+
   // Success comes from the client's second try on a fresh connection.
   std::atomic<bool> repeated{false};
 
@@ -70,10 +73,11 @@ class SendScript {
     Step step;
     {
       const MutexLock lock(mutex_);
-      sent_.push_back(std::move(sent));
+      sent_.push_back(sent);
       step = take_first(sends_);
     }
     if (step) step();
+    if (always_) always_(sent);
   }
   void on_probe() {
     Step step;
@@ -93,6 +97,7 @@ class SendScript {
     return step;
   }
 
+  std::function<void(const Sent&)> always_;  // set before the first send
   mutable Mutex mutex_;
   std::deque<Step> sends_ GUARDED_BY(mutex_), probe_steps_ GUARDED_BY(mutex_);
   std::vector<Sent> sent_ GUARDED_BY(mutex_);
@@ -101,12 +106,23 @@ class SendScript {
   std::size_t restart_questions_ GUARDED_BY(mutex_) = 0;
 };
 
+// As the server would say it.
+[[noreturn]] inline void throw_clickhouse_error(int code, const std::string& message,
+                                                bool applied = false) {
+  ClickHouseError::Details details;
+  details.code = code;
+  details.name = error_code_name(code);
+  details.message = "Code: " + std::to_string(code) + ". DB::Exception: " + message;
+  details.may_have_been_applied = applied;
+  throw ClickHouseError(details);
+}
+
 class FakeSender final : public BlockSender {
  public:
   explicit FakeSender(std::shared_ptr<SendScript> script) : script_(std::move(script)) {}
 
-  QuerySummary send(const InsertBlock& block, BodyPieces body) override {
-    Sent sent{block.current_token(), ""};
+  QuerySummary send(const TableTarget&, const std::string& token, BodyPieces body) override {
+    Sent sent{token, ""};
     for (const std::string_view piece : body) sent.body += piece;
     script_->on_send(std::move(sent));
     QuerySummary summary;
@@ -186,7 +202,7 @@ inline InsertBlockPtr make_block(ByteBudget& budget, std::shared_ptr<LaneProgres
   for (const std::string& payload : payloads) {
     if (!rows.try_append(make_record(offset++, payload))) return nullptr;
   }
-  lane->open(cut);
+  lane->open(cut, payloads.size());
   return std::make_unique<InsertBlock>(std::move(lane), std::move(target), cut, std::move(rows),
                                        CutReason::kRows);
 }

@@ -18,7 +18,7 @@ class RetryDelayTest : public ::testing::TestWithParam<Range> {};
 constexpr double kAlmostOne = 0.999999999;
 
 TEST_P(RetryDelayTest, SpansItsRange) {
-  const RetryLimits limits{milliseconds(100), milliseconds(10'000), milliseconds(2'000),
+  const RetryPolicy limits{milliseconds(100), milliseconds(10'000), milliseconds(2'000),
                            milliseconds(30'000)};
   const auto [disposition, attempt, lowest, highest] = GetParam();
   const auto at_zero = retry_delay(limits, disposition, attempt, 0.0);
@@ -40,7 +40,7 @@ INSTANTIATE_TEST_SUITE_P(Ranges, RetryDelayTest,
                                            Range{Disposition::kDeadLetter, 90, 15'000, 30'000}));
 
 TEST(RetryPolicyTest, NeverZeroSoThatAFailingBlockCannotSpin) {
-  const RetryLimits limits{milliseconds(1), milliseconds(1), milliseconds(1), milliseconds(1)};
+  const RetryPolicy limits{milliseconds(1), milliseconds(1), milliseconds(1), milliseconds(1)};
   for (const Disposition each : {Disposition::kRetry, Disposition::kWait}) {
     EXPECT_GE(retry_delay(limits, each, 1, 0.0), milliseconds(1));
     EXPECT_GE(retry_delay(limits, each, 1, kAlmostOne), milliseconds(1));

@@ -18,15 +18,10 @@ using testing::make_lane;
 using testing::make_target;
 
 // Short pauses; what is tested is what happens, not when.
-const RetryLimits kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
+const RetryPolicy kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
 
 void fail_with_code(int code, bool applied = false) {
-  ClickHouseError::Details details;
-  details.code = code;
-  details.name = error_code_name(code);
-  details.message = "Code: " + std::to_string(code) + ". DB::Exception: no";
-  details.may_have_been_applied = applied;
-  throw ClickHouseError(details);
+  testing::throw_clickhouse_error(code, "no", applied);
 }
 
 class WorkerTest : public ::testing::Test {
@@ -52,7 +47,7 @@ class WorkerTest : public ::testing::Test {
   std::shared_ptr<TableTarget> target_ = make_target();
   std::shared_ptr<testing::SendScript> script_ = std::make_shared<testing::SendScript>();
   testing::LogRecorder log_;
-  RetryLimits retry_ = kQuick;
+  RetryPolicy retry_ = kQuick;
   WorkerStats stats_;
   BlockQueue queue_;
 };
