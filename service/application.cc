@@ -6,6 +6,7 @@
 #include "pipeline/worker_pool.h"
 #include "service/admin_server.h"
 #include "service/clickhouse_monitor.h"
+#include "service/dead_letters/archive.h"
 #include "service/metrics.h"
 #include "service/sources/kafka_reader.h"
 #include "service/status.h"
@@ -50,10 +51,11 @@ struct ConfiguredPipeline {
   std::unique_ptr<Pipeline> pipeline;
 };
 
-ConfiguredPipeline build_pipeline(const PipelineConfig& config, ByteBudget& budget,
+ConfiguredPipeline build_pipeline(const PipelineConfig& config,
+                                  std::shared_ptr<DeadLetterStore> dead_letters, ByteBudget& budget,
                                   BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
-  built.targets = std::make_shared<TargetCatalog>(config);
+  built.targets = std::make_shared<TargetCatalog>(config, std::move(dead_letters));
   std::vector<std::unique_ptr<SourceReader>> readers;
   for (auto& reader : make_kafka_readers(
            config,
@@ -82,7 +84,10 @@ struct Application::Parts {
         workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
         monitor(config.clickhouse.client, endpoints, http_sessions, log) {
     for (const PipelineConfig& pipeline : config.pipelines) {
-      pipelines.push_back(build_pipeline(pipeline, budget, queue, log));
+      pipelines.push_back(build_pipeline(
+          pipeline,
+          make_dead_letter_archive(pipeline, config.clickhouse.client, endpoints, http_sessions),
+          budget, queue, log));
     }
     status = std::make_unique<StatusGatherer>(status_sources(config_file));
     admin = std::make_unique<AdminServer>(config.admin, admin_handlers());

@@ -34,7 +34,7 @@ struct ClickHouseConfig {
 
 struct WorkersConfig {
   unsigned count = 4;
-  RetryLimits retry;
+  RetryPolicy retry;
 };
 
 struct MemoryConfig {
@@ -56,6 +56,14 @@ struct ShutdownConfig {
   std::chrono::milliseconds grace{25'000};  // below Kubernetes' default of 30 s
 };
 
+// Where the records go that ClickHouse refuses; kNone: nowhere, their lane waits.
+enum class DeadLettersIn { kClickHouse, kFile, kKafka, kNone };
+struct DeadLettersConfig {
+  DeadLettersIn store = DeadLettersIn::kClickHouse;
+  std::string table = "millrace_dead_letters";
+  std::string file, topic;
+};
+
 struct PipelineConfig {
   std::string name;
   KafkaSourceOptions kafka;
@@ -65,6 +73,7 @@ struct PipelineConfig {
   MetadataColumns columns;
   BatchLimits batch;
   LaneLimits lanes;
+  DeadLettersConfig dead_letters;
 
   std::string table_of(const std::string& topic) const;
 };

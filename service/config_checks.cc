@@ -135,7 +135,7 @@ void check_pairs(const Config& config, ConfigFaults& faults) {
               pool.hard_limit, number, faults);
   check_order("clickhouse.pool.connect_timeout", pool.connect_timeout, "clickhouse.request_timeout",
               config.clickhouse.client.request_timeout, print_duration, faults);
-  const RetryLimits& retry = config.workers.retry;
+  const RetryPolicy& retry = config.workers.retry;
   check_order("workers.retry.first", retry.first, "workers.retry.max", retry.max, print_duration,
               faults);
   check_order("workers.retry.wait_probe", retry.wait_probe, "workers.retry.wait_probe_max",
@@ -309,6 +309,25 @@ void check_columns(const MetadataColumns& columns, const std::string& place, Con
   }
 }
 
+void check_dead_letters(const PipelineConfig& pipeline, const std::string& place,
+                        ConfigFaults& faults) {
+  const DeadLettersConfig& letters = pipeline.dead_letters;
+  const std::string store = place + "dead_letters.store";
+  if (letters.store == DeadLettersIn::kClickHouse)
+    check_table(place + "dead_letters.table", letters.table, faults);
+  if (letters.store == DeadLettersIn::kFile && letters.file.empty())
+    faults.add(store, "file needs dead_letters.file");
+  if (letters.store != DeadLettersIn::kKafka) return;
+  const std::string topic = place + "dead_letters.topic";
+  if (letters.topic.empty())
+    faults.add(store, "kafka needs dead_letters.topic");
+  else if (!is_topic_name(letters.topic))
+    faults.add(topic, "\"" + letters.topic + "\" is not the name of a topic");
+  else if (std::find(pipeline.kafka.topics.begin(), pipeline.kafka.topics.end(), letters.topic) !=
+           pipeline.kafka.topics.end())
+    faults.add(topic, "\"" + letters.topic + "\" is read by the pipeline itself");
+}
+
 void check_pipeline_name(const std::string& name, const std::string& place,
                          std::set<std::string>& names, ConfigFaults& faults) {
   const std::string path = place + "name";
@@ -357,6 +376,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
     if (!pipeline.table.empty()) check_table(place + "table", pipeline.table, faults);
     check_format(pipeline, place, faults);
     check_columns(pipeline.columns, place, faults);
+    check_dead_letters(pipeline, place, faults);
   }
   check_shared_topics(config, faults);
 }

@@ -134,17 +134,28 @@ struct Declare {
   template <class Field>
   static Setting<Root> map(const std::string& path, const std::string& type, Field field,
                            const std::string& help) {
+    const auto same = [](const std::string& text) { return text; };
+    return map_of(path, type, field, same, same, same, same, help);
+  }
+
+  // Names and values that are not text.
+  template <class Field, class ParseName, class PrintName, class ParseValue, class PrintValue>
+  static Setting<Root> map_of(const std::string& path, const std::string& type, Field field,
+                              ParseName parse_name, PrintName print_name, ParseValue parse_value,
+                              PrintValue print_value, const std::string& help) {
     Setting<Root> setting;
     setting.path = path;
     setting.shape = SettingShape::kMap;
     setting.type = type;
     setting.help = help;
     setting.put = [=](Root& root, const SettingEntry& entry) {
-      field(root)[entry.name] = entry.text;
+      field(root)[parse_name(entry.name)] = parse_value(entry.text);
     };
     setting.get = [=](const Root& root) {
       std::vector<SettingEntry> entries;
-      for (const auto& [name, text] : field(root)) entries.push_back({name, text});
+      for (const auto& [name, value] : field(root)) {
+        entries.push_back({print_name(name), print_value(value)});
+      }
       return entries;
     };
     return setting;

@@ -35,6 +35,20 @@ Endpoint parse_endpoint_setting(const std::string& url) {
   }
 }
 
+int parse_error_code(const std::string& text) {
+  const std::uint64_t code = parse_count(text);
+  if (code == 0 || code > 99'999) throw std::invalid_argument("is no error code of ClickHouse");
+  return static_cast<int>(code);
+}
+
+Disposition parse_disposition(const std::string& text) {
+  for (const auto what :
+       {Disposition::kRetry, Disposition::kWait, Disposition::kSplit, Disposition::kDeadLetter}) {
+    if (text == to_string(what)) return what;
+  }
+  throw std::invalid_argument("is not one of retry, wait, split, dead_letter");
+}
+
 ProcessSettings clickhouse_settings() {
   return {
       Process::required(Process::list(
@@ -65,6 +79,15 @@ ProcessSettings clickhouse_settings() {
                         seconds(1), kOneHour,
                         "How long the server keeps an unused ClickHouse session; longer keeps "
                         "more of them in its memory."),
+      Process::map_of(
+          "clickhouse.dispositions",
+          "map of ClickHouse error code to one of retry, wait, split, dead_letter",
+          FIELD(workers.retry.dispositions), parse_error_code,
+          [](int code) { return std::to_string(code); }, parse_disposition,
+          [](Disposition what) { return std::string(to_string(what)); },
+          "What to do with a block that ClickHouse refused with this code, instead of "
+          "what millrace does by itself: send it again, wait until somebody acts, find "
+          "the rows at fault, or put all its rows aside."),
       Process::duration("clickhouse.request_timeout", FIELD(clickhouse.client.request_timeout),
                         seconds(1), hours(24),
                         "Deadline of one request as a whole; longer notices a dead server later, "
@@ -229,6 +252,21 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::duration("batch.max_age", FIELD(batch.max_age), milliseconds(1), kOneHour,
                      "A block is sent when its first row is so old; longer makes larger blocks "
                      "of a thin stream and shows rows later."),
+      Flow::choice("dead_letters.store", FIELD(dead_letters.store),
+                   std::vector<std::pair<std::string, DeadLettersIn>>{
+                       {"clickhouse", DeadLettersIn::kClickHouse},
+                       {"file", DeadLettersIn::kFile},
+                       {"kafka", DeadLettersIn::kKafka},
+                       {"none", DeadLettersIn::kNone}},
+                   "Where messages are kept that ClickHouse refuses even alone, so that the others "
+                   "go on: a table, a file of JSON lines, or a topic. none: their lane waits."),
+      Flow::text("dead_letters.table", FIELD(dead_letters.table),
+                 "The table for store clickhouse, name or database.name; made if it is missing."),
+      Flow::text("dead_letters.file", FIELD(dead_letters.file),
+                 "The file for store file; on a volume that outlives the process."),
+      Flow::text(
+          "dead_letters.topic", FIELD(dead_letters.topic),
+          "The topic for store kafka, of the pipeline's own brokers; made if it is missing."),
       Flow::count("lanes.max_blocks_in_flight", FIELD(lanes.max_blocks_in_flight), 1, 1'000,
                   "Blocks of one lane (a partition) that may wait for their answer before it is "
                   "paused; more repeats more rows after a crash."),

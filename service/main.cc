@@ -33,6 +33,7 @@ struct Arguments {
   std::string columns;                            // a,b
   millrace::QueryArguments query;
   millrace::InsertArguments insert;
+  millrace::DeadLettersArguments dead_letters;
 };
 
 // "name=value" of each; throws UsageError.
@@ -154,6 +155,34 @@ void add_insert(CLI::App& app, Arguments& arguments) {
   add_connection(*command, arguments);
 }
 
+void add_dead_letters(CLI::App& app, Arguments& arguments) {
+  using Action = millrace::DeadLettersArguments::Action;
+  CLI::App* command = app.add_subcommand(
+      "dead-letters", "What ClickHouse refused: list it, look at it, send it again.");
+  command->require_subcommand(1);
+  millrace::DeadLettersArguments& letters = arguments.dead_letters;
+  const auto add = [&](const char* name, Action action, const char* help) {
+    CLI::App* sub = command->add_subcommand(name, help);
+    sub->add_option("-c,--config", letters.config_file, "The configuration, a YAML file.")
+        ->required();
+    sub->add_option("token", letters.token, "Only those whose token begins so.");
+    sub->add_option("--pipeline", letters.pipeline, "Only those of this pipeline.");
+    sub->add_option("--table", letters.table, "Only those of this table.");
+    sub->add_option("--code", letters.code, "Only those with this ClickHouse error code.");
+    sub->add_option("--since", letters.since,
+                    "Only those from then on: 2026-01-31T12:00:00 (UTC), or 2h (ago).");
+    sub->add_option("--until", letters.until, "Only those before then.");
+    sub->add_flag("--all", letters.all, "Those, too, that were replayed.");
+    sub->callback([&letters, action] { letters.action = action; });
+    return sub;
+  };
+  add("list", Action::kList, "One line each.")
+      ->add_flag("--json", letters.json, "As JSON lines, payloads included.");
+  add("show", Action::kShow, "All that is known of each.");
+  add("replay", Action::kReplay,
+      "Insert them, each under the token that it had; what is refused again stays.");
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Feeds ClickHouse from Kafka.", "millrace");
   app.footer(kFooter);
@@ -172,6 +201,7 @@ int run(int argc, char** argv) {
                     "Print the configuration in effect, secrets redacted, and leave.");
   add_query(app, arguments);
   add_insert(app, arguments);
+  add_dead_letters(app, arguments);
   constexpr int kBadConfig = static_cast<int>(ExitCode::kBadConfig);
   if (argc > 1 && argv[1][0] != '-' && !is_command(app, argv[1])) return kBadConfig;
   try {
@@ -182,6 +212,7 @@ int run(int argc, char** argv) {
   try {
     if (app.got_subcommand("query")) return query(arguments);
     if (app.got_subcommand("insert")) return insert(arguments);
+    if (app.got_subcommand("dead-letters")) return millrace::dead_letters(arguments.dead_letters);
     return static_cast<int>(dispatch(app, arguments));
   } catch (const millrace::ConfigError& error) {
     std::cerr << error.what() << "\n";

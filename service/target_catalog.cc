@@ -12,6 +12,7 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->table = table;
     made->format = config_.format;
     made->columns = config_.columns;
+    made->dead_letters = dead_letters_;
     target = std::move(made);
   }
   return target;

@@ -16,13 +16,15 @@ namespace millrace {
 // Thread-safe.
 class TargetCatalog {
  public:
-  explicit TargetCatalog(PipelineConfig config) : config_(std::move(config)) {}
+  TargetCatalog(PipelineConfig config, std::shared_ptr<DeadLetterStore> dead_letters)
+      : config_(std::move(config)), dead_letters_(std::move(dead_letters)) {}
 
   std::shared_ptr<const TableTarget> of_topic(const std::string& topic);
   std::vector<std::shared_ptr<const TableTarget>> all() const;
 
  private:
   const PipelineConfig config_;
+  const std::shared_ptr<DeadLetterStore> dead_letters_;
   mutable Mutex mutex_;
   std::map<std::string, std::shared_ptr<const TableTarget>> by_table_ GUARDED_BY(mutex_);
 };

@@ -57,6 +57,22 @@ struct InsertArguments {
 // One insert for each file, in their order; the first that fails ends it. Throws as query() does.
 int insert(const InsertArguments& arguments);
 
-// What both end with besides ExitCode: 128 + the number of the signal that stopped them.
+struct DeadLettersArguments {
+  enum class Action { kList, kShow, kReplay };
+  Action action = Action::kList;
+  std::string config_file;
+  std::string pipeline, table, token;  // empty: any; a token by its beginning
+  std::optional<int> code;
+  std::string since, until;  // a time, or how long ago
+  bool all = false;          // those that were replayed, too
+  bool json = false;
+};
+
+// What the pipelines of the configuration have put aside. Throws as query() does. One that is
+// refused again is said on standard error; the exit code is 1 then.
+int dead_letters(const DeadLettersArguments& arguments);
+
+// What query and insert end with besides ExitCode: 128 + the number of the signal that stopped
+// them.
 
 }  // namespace millrace

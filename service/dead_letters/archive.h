@@ -1,0 +1,58 @@
+// Where a pipeline keeps what ClickHouse refuses (setting `dead_letters`), and how it is read
+// again.
+//
+//   clickhouse   a table, made when the first letter comes; ReplacingMergeTree by token
+//   file         JSON lines, appended and synced
+//   kafka        a topic of the pipeline's own brokers, keyed by token
+//
+// Each letter is one JSON object, the same everywhere (letter_text.h). A letter that was replayed
+// is stored once more, saying so; a reader sees the last state of each token.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipeline/dead_letter.h"
+#include "transport/client.h"
+
+namespace millrace {
+
+struct PipelineConfig;
+
+// Which of them somebody wants to see.
+struct DeadLetterFilter {
+  std::string table, token;  // empty: any; a token by its beginning
+  std::optional<int> code;
+  std::optional<std::chrono::system_clock::time_point> since, until;  // [since, until)
+  bool replayed = false;                                              // those, too
+  bool matches(const DeadLetter& letter) const;
+};
+
+struct DeadLetters {
+  std::vector<DeadLetter> letters;  // in the order in which they came
+  std::size_t unreadable = 0;       // lines or messages that are none
+};
+
+// Thread-safe.
+class DeadLetterArchive : public DeadLetterStore {
+ public:
+  // Throws std::exception.
+  virtual DeadLetters read(const DeadLetterFilter& filter) = 0;
+};
+
+// As the configuration says; null for `none`. Connects to nothing yet. `endpoints` and `pool` must
+// outlive it.
+std::shared_ptr<DeadLetterArchive> make_dead_letter_archive(const PipelineConfig& pipeline,
+                                                            const ClientOptions& client,
+                                                            EndpointList& endpoints,
+                                                            HttpSessionPool& pool);
+
+// The three kinds. `client_id` names us to the broker.
+std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, EndpointList& endpoints,
+                                                      HttpSessionPool& pool, std::string table);
+std::shared_ptr<DeadLetterArchive> make_file_archive(std::string path);
+
+}  // namespace millrace

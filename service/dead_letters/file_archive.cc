@@ -1,0 +1,91 @@
+// Dead letters in a file: JSON lines, appended and synced.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include "service/dead_letters/letter_text.h"
+#include "transport/mutex.h"
+
+namespace millrace {
+namespace {
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  int get() const noexcept { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+class FileArchive final : public DeadLetterArchive {
+ public:
+  explicit FileArchive(std::string path) : path_(std::move(path)) {}
+
+  void store(std::span<const DeadLetter> letters) override {
+    std::string lines;
+    for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kStrict, lines);
+    const MutexLock lock(mutex_);
+    // Opened each time: it may be rotated, and a mount may come and go.
+    const FileDescriptor file(
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+    check(file.get() >= 0, "open");
+    check(::flock(file.get(), LOCK_EX) == 0, "lock");  // `replay` writes to it, too
+    struct stat before {};
+    check(::fstat(file.get(), &before) == 0, "look at");
+    try {
+      write_all(file.get(), lines);
+      check(::fdatasync(file.get()) == 0, "sync");
+    } catch (...) {
+      // No half line in front of the next one.
+      if (::ftruncate(file.get(), before.st_size) != 0) throw;
+      throw;
+    }
+  }
+
+  std::string name() const override { return "file " + path_; }
+
+  DeadLetters read(const DeadLetterFilter& filter) override {
+    LetterLog log;
+    std::ifstream file(path_);
+    if (!file && errno != ENOENT) check(false, "read");
+    for (std::string line; std::getline(file, line);) log.add(line);
+    return log.take(filter);
+  }
+
+ private:
+  void check(bool good, const char* what) const {
+    if (good) return;
+    throw std::system_error(errno, std::generic_category(),
+                            std::string("cannot ") + what + " " + path_);
+  }
+  void write_all(int fd, std::string_view text) const {
+    while (!text.empty()) {
+      const ssize_t written = ::write(fd, text.data(), text.size());
+      if (written < 0 && errno == EINTR) continue;
+      check(written >= 0, "write");
+      text.remove_prefix(static_cast<std::size_t>(written));
+    }
+  }
+
+  const std::string path_;
+  Mutex mutex_;
+};
+
+}  // namespace
+
+std::shared_ptr<DeadLetterArchive> make_file_archive(std::string path) {
+  return std::make_shared<FileArchive>(std::move(path));
+}
+
+}  // namespace millrace

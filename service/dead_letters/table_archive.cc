@@ -1,0 +1,85 @@
+// Dead letters in a ClickHouse table.
+#include <atomic>
+#include <stdexcept>
+#include <utility>
+
+#include "service/dead_letters/letter_text.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kUnknownTable = 60;
+
+class TableArchive final : public DeadLetterArchive {
+ public:
+  TableArchive(ClientOptions options, EndpointList& endpoints, HttpSessionPool& pool,
+               std::string table)
+      : client_(without_session(std::move(options)), endpoints, pool), table_(std::move(table)) {}
+
+  // Without a deduplication token: the table keeps one row for each letter's token, whatever comes
+  // twice, and a plain MergeTree can lose the rows of a token that it knows.
+  void store(std::span<const DeadLetter> letters) override {
+    std::string rows;
+    for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kRaw, rows);
+    InsertOptions options;
+    options.format = "JSONEachRow";
+    options.settings = {{"async_insert", "0"}, {"input_format_skip_unknown_fields", "0"}};
+    try {
+      client_.raw_insert(table_, std::move(rows), options);
+    } catch (const ClickHouseError& error) {
+      if (error.code() != kUnknownTable || made_.exchange(true)) throw;
+      make_table();
+      return store(letters);
+    }
+  }
+
+  std::string name() const override { return "table " + table_; }
+
+  DeadLetters read(const DeadLetterFilter& filter) override {
+    QueryOptions options;
+    options.format = "JSONEachRow";
+    options.settings = {{"output_format_json_quote_64bit_integers", "0"}};
+    LetterLog log;
+    try {
+      RawStream rows = client_.raw_stream(
+          "SELECT toUnixTimestamp64Milli(time) AS time, pipeline, table, format, group, topic, "
+          "partition, offset, token, code, reason, message, attempts, replayed, "
+          "base64Encode(payload) AS payload_base64, base64Encode(sent) AS sent_base64 FROM " +
+              quote_table(table_) + " FINAL ORDER BY time, topic, partition, offset",
+          options);
+      for (std::string line; std::getline(rows.istream(), line);) log.add(line);
+      rows.close();
+    } catch (const ClickHouseError& error) {
+      if (error.code() != kUnknownTable) throw;
+    }
+    return log.take(filter);
+  }
+
+ private:
+  static ClientOptions without_session(ClientOptions options) {
+    options.session_policy = ClickHouseSessionPolicy::kNone;
+    return options;
+  }
+  void make_table() {
+    client_.command(
+        "CREATE TABLE IF NOT EXISTS " + quote_table(table_) +
+        " (time DateTime64(3, 'UTC'), pipeline LowCardinality(String), table "
+        "LowCardinality(String), format LowCardinality(String), group LowCardinality(String), "
+        "topic LowCardinality(String), partition Int32, offset Int64, token String, code Int32, "
+        "reason LowCardinality(String), message String, attempts UInt32, payload String, sent "
+        "String, replayed UInt8) ENGINE = ReplacingMergeTree(replayed) ORDER BY token");
+  }
+
+  Client client_;
+  const std::string table_;
+  std::atomic<bool> made_{false};
+};
+
+}  // namespace
+
+std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, EndpointList& endpoints,
+                                                      HttpSessionPool& pool, std::string table) {
+  return std::make_shared<TableArchive>(std::move(client), endpoints, pool, std::move(table));
+}
+
+}  // namespace millrace
