@@ -235,9 +235,6 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::text("columns.timestamp", FIELD(columns.timestamp), column("timestamp")),
       Flow::text("columns.key", FIELD(columns.key), column("key")),
       Flow::text("columns.headers", FIELD(columns.headers), column("headers")),
-      Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
-                  "A block is sent when it has so many rows; more makes fewer, larger parts and "
-                  "holds more memory."),
       Flow::choice(
           "delivery", FIELD(kafka.delivery),
           std::vector<std::pair<std::string, Delivery>>{{"at_least_once", Delivery::kAtLeastOnce},
@@ -246,6 +243,9 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "after a crash the same blocks are sent again and ClickHouse drops what it has. "
           "The table must remember tokens: any Replicated one does, a plain MergeTree "
           "with non_replicated_deduplication_window; `millrace check` tells."),
+      Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
+                  "A block is sent when it has so many rows; more makes fewer, larger parts and "
+                  "holds more memory."),
       Flow::bytes("batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
                   "A block is sent when it has so many bytes; more makes fewer, larger parts and "
                   "holds more memory."),

@@ -3,6 +3,8 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <cstdint>
+#include <cstdlib>
 #include <ostream>
 #include <span>
 #include <sstream>
@@ -139,11 +141,22 @@ auto lanes_where(Predicate predicate) {
   };
 }
 
-void fill_retries(const StatusSnapshot& s, Samples& out) {
-  for (const auto& p : s.pipelines) {
-    for (const auto& t : p.tables) {
-      for (const auto& [code, count] : t.retries) out.add({p.name, t.table, code}, count);
+template <class Map>
+auto per_table_and_code(Map TableSnapshot::*map) {
+  return [map](const StatusSnapshot& s, Samples& out) {
+    for (const auto& p : s.pipelines) {
+      for (const auto& t : p.tables) {
+        for (const auto& [code, count] : t.*map) out.add({p.name, t.table, code}, count);
+      }
     }
+  };
+}
+
+void fill_ledger(const StatusSnapshot& s, Samples& out) {
+  for (const auto& p : s.pipelines) {
+    std::int64_t difference = 0;
+    for (const auto& lane : p.lanes) difference += std::abs(lane.ledger.difference());
+    out.add({p.name}, difference);
   }
 }
 
@@ -262,6 +275,10 @@ std::vector<Declaration> source_metrics() {
        "Lanes with a block that ClickHouse did not take; nothing is lost meanwhile. Kind `retry` "
        "passes by itself, with any other somebody must act (see /status).",
        fill_waiting},
+      {"millrace_ledger_difference_records", Gauge, "pipeline",
+       "Records of the owned lanes that were read and are neither inserted, put aside nor in "
+       "flight. Anything but 0 is a fault in millrace: please report it.",
+       fill_ledger},
       {"millrace_lane_lag_messages", Gauge, "pipeline topic partition",
        "Messages of the lane that are not in ClickHouse yet.", fill_lag},
   };
@@ -294,7 +311,15 @@ std::vector<Declaration> table_metrics() {
        per_table(&TableSnapshot::block_bytes)},
       {"millrace_retries_total", Counter, "pipeline table code",
        "Attempts that failed and were put back, by ClickHouse's error or kind of network error.",
-       fill_retries},
+       per_table_and_code(&TableSnapshot::retries)},
+      {"millrace_dead_letters_total", Counter, "pipeline table code",
+       "Records that ClickHouse refused even alone and that were put aside, by its error; see "
+       "`millrace dead-letters list`.",
+       per_table_and_code(&TableSnapshot::dead_letters)},
+      {"millrace_unwritten_rows_total", Counter, "pipeline table",
+       "Records that ClickHouse took without reporting a row for each: some are empty, or two of "
+       "them together read as one row.",
+       per_table(&TableSnapshot::unwritten_rows)},
       {"millrace_abandoned_blocks_total", Counter, "pipeline table",
        "Blocks not sent because their lane went to another owner, who reads them again.",
        per_table(&TableSnapshot::abandoned_blocks)},

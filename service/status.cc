@@ -48,7 +48,9 @@ void add(TableSnapshot& sum, const TableStats& stats) {
   for (std::size_t i = 0; i < kStages; ++i) {
     sum.stage_seconds[i] += to_seconds(stats.stage_nanoseconds[i].value());
   }
+  sum.unwritten_rows += stats.unwritten_rows.value();
   add(sum.retries, stats.retries);
+  add(sum.dead_letters, stats.dead_letters);
   add(sum.insert_seconds, stats.insert_seconds.snapshot());
   add(sum.block_rows, stats.block_rows.snapshot());
   add(sum.block_bytes, stats.block_bytes.snapshot());

@@ -35,7 +35,9 @@ struct TableSnapshot {
   std::uint64_t rows_read = 0, bytes_read = 0, tombstones = 0, abandoned_blocks = 0;
   std::array<std::uint64_t, kCutReasons> cuts{};
   std::array<double, kStages> stage_seconds{};
-  std::map<std::string, std::uint64_t> retries;  // by code
+  std::uint64_t unwritten_rows = 0;
+  std::map<std::string, std::uint64_t> retries;       // by code
+  std::map<std::string, std::uint64_t> dead_letters;  // by code
   Histogram::Snapshot insert_seconds, block_rows, block_bytes;
 };
 

@@ -60,6 +60,8 @@ void write_table(JsonWriter& json, const TableSnapshot& table) {
   }
   json.end_object();
   write_counts(json, "retries", table.retries);
+  write_counts(json, "dead_letters", table.dead_letters);
+  json.member("unwritten_rows", table.unwritten_rows);
   json.key("stage_seconds").begin_object();
   for (std::size_t i = 0; i < kStages; ++i) {
     json.member(to_string(static_cast<Stage>(i)), table.stage_seconds[i]);
@@ -94,6 +96,12 @@ void write_lane(JsonWriter& json, const LaneStatus& lane, SystemTime now) {
   offset("high_watermark", lane.high_watermark);
   offset("lag", lag(lane).value_or(-1));
   json.member("unfinished_blocks", lane.unfinished_blocks).member("paused", lane.paused);
+  json.key("ledger").begin_object();
+  json.member("read", lane.ledger.read).member("skipped", lane.ledger.skipped);
+  json.member("inserted", lane.ledger.done.inserted);
+  json.member("dead_lettered", lane.ledger.done.dead_lettered);
+  json.member("in_flight", lane.ledger.in_flight);
+  json.member("difference", lane.ledger.difference()).end_object();
   json.key("waiting");
   if (lane.waiting) {
     write_wait(json, lane.wait, now);

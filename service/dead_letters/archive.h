@@ -24,10 +24,10 @@ struct PipelineConfig;
 
 // Which of them somebody wants to see.
 struct DeadLetterFilter {
-  std::string table, token;  // empty: any; a token by its beginning
-  std::optional<int> code;
-  std::optional<std::chrono::system_clock::time_point> since, until;  // [since, until)
-  bool replayed = false;                                              // those, too
+  std::string table{}, token{};  // empty: any; a token by its beginning
+  std::optional<int> code{};
+  std::optional<std::chrono::system_clock::time_point> since{}, until{};  // [since, until)
+  bool replayed = false;                                                  // those, too
   bool matches(const DeadLetter& letter) const;
 };
 

@@ -218,10 +218,11 @@ TEST_F(WaitingTest, MessageThatIsNotJsonHoldsItsOwnLaneOnly) {
   kafka().produce(name(), send_bad_one);
   produce_rows(kafka(), name(), kRows, 2 * kRows, kPartitions);
 
-  Millrace millrace(folder(), clickhouse_yaml() + "pipelines:\n  - {name: test, source: {kafka: " +
-                                  "{brokers: '" + kafka().brokers() + "', group: " + name() +
-                                  ", topics: [" + name() + ", " + other + "]}}}\n" + kQuickProbes +
-                                  "shutdown: {grace: 1s}\n");
+  Millrace millrace(folder(), clickhouse_yaml() +
+                                  "pipelines:\n  - {name: test, source: {kafka: " + "{brokers: '" +
+                                  kafka().brokers() + "', group: " + name() + ", topics: [" +
+                                  name() + ", " + other + "]}}, dead_letters: {store: none}}\n" +
+                                  kQuickProbes + "shutdown: {grace: 1s}\n");
   millrace.start();
   const auto alarm = [&] {
     return millrace.metric("millrace_lanes_waiting", {"table=\"" + name() + "\""}) == 1;

@@ -72,6 +72,7 @@ TEST(PrintConfig, ShowsDefaultsUnderTheirSections) {
   session:
     policy: per_client
     timeout: 1m
+  dispositions: {}
   request_timeout: 5m
   pool:
     soft_limit: 32

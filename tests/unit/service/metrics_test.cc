@@ -188,6 +188,11 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_abandoned_blocks_total{pipeline=\"p\",table=\"db.events\"}"), 5);
   EXPECT_EQ(sample("millrace_retries_total{pipeline=\"p\",table=\"db.events\",code=\"timeout\"}"),
             7);
+  EXPECT_EQ(sample("millrace_dead_letters_total{pipeline=\"p\",table=\"db.events\",code=\"CANNOT_"
+                   "PARSE_NUMBER\"}"),
+            8);
+  EXPECT_EQ(sample("millrace_unwritten_rows_total{pipeline=\"p\",table=\"db.events\"}"), 9);
+  EXPECT_EQ(sample("millrace_ledger_difference_records{pipeline=\"p\"}"), 1);
   EXPECT_EQ(sample("millrace_queued_blocks"), 11);
   EXPECT_EQ(sample("millrace_parked_blocks"), 12);
   EXPECT_EQ(sample("millrace_oldest_block_age_seconds"), 1.5);

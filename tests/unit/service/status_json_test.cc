@@ -34,6 +34,10 @@ TEST(StatusJson, HasEveryPartOfTheSnapshot) {
   EXPECT_EQ(json["pipelines.0.source.rebalances.assign"], "48");
   EXPECT_EQ(json["pipelines.0.tables.0.inserted_rows"], "1000");
   EXPECT_EQ(json["pipelines.0.tables.0.retries.timeout"], "7");
+  EXPECT_EQ(json["pipelines.0.tables.0.dead_letters.CANNOT_PARSE_NUMBER"], "8");
+  EXPECT_EQ(json["pipelines.0.tables.0.unwritten_rows"], "9");
+  EXPECT_EQ(json["pipelines.0.lanes.0.ledger.dead_lettered"], "2");
+  EXPECT_EQ(json["pipelines.0.lanes.0.ledger.difference"], "1");
   EXPECT_EQ(json["process.resident_bytes"], "4096");
 }
 

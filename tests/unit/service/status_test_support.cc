@@ -23,6 +23,8 @@ TableSnapshot filled_table() {
   for (std::size_t i = 0; i < kCutReasons; ++i) table.cuts[i] = 10 + i;
   for (std::size_t i = 0; i < kStages; ++i) table.stage_seconds[i] = 0.5 + static_cast<double>(i);
   table.retries = {{"TIMEOUT_EXCEEDED", 6}, {"timeout", 7}};
+  table.dead_letters = {{"CANNOT_PARSE_NUMBER", 8}};
+  table.unwritten_rows = 9;
   table.insert_seconds = histogram({0.1, 1}, {2, 0, 1}, 12.5);
   table.block_rows = histogram({100, 1000}, {1, 2, 0}, 1000);
   table.block_bytes = histogram({1024}, {3, 0}, 2000);
@@ -34,6 +36,8 @@ std::vector<LaneStatus> filled_lanes() {
   flowing.id = {"group", "events", 0}, flowing.table = "db.events";
   flowing.position = 90, flowing.committed = 80, flowing.read = 95;
   flowing.high_watermark = 100;
+  flowing.ledger = {
+      .read = 95, .skipped = 3, .done = {.inserted = 80, .dead_lettered = 2}, .in_flight = 12};
   waiting.id = {"group", "events", 1}, waiting.table = "db.events";
   waiting.paused = waiting.waiting = true;
   waiting.wait = {.disposition = Disposition::kWait,
