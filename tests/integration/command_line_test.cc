@@ -8,6 +8,7 @@
 #include <csignal>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/integration/clickhouse_only.h"
@@ -60,12 +61,19 @@ testing::AssertionResult has(const std::string& text, const std::string& part) {
 class Fifo {
  public:
   explicit Fifo(const std::filesystem::path& path) {
-    if (mkfifo(path.c_str(), 0600) == 0) fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    if (mkfifo(path.c_str(), 0600) == 0) fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
   }
   ~Fifo() { close(fd_); }
   Fifo(const Fifo&) = delete;
-  bool write(const std::string& bytes) const {
-    return ::write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
+  // False when its reader does not take all of it in time: it may be gone.
+  bool write(std::string_view bytes) const {
+    return eventually(
+        [&] {
+          const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
+          if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+          return bytes.empty();
+        },
+        kPatience, "the pipe is read", Millis{1});
   }
 
   bool drained() const {
