@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <istream>
 #include <ostream>
 #include <streambuf>
@@ -88,13 +89,19 @@ struct RawStream::State {
   std::string_view next() {
     if (closed) throw StreamClosedError("the stream was closed");
     if (ended) return {};
-    const std::string_view piece = call->next();
-    ended = piece.empty();
-    return piece;
+    try {
+      const std::string_view piece = call->next();
+      ended = piece.empty();
+      return piece;
+    } catch (...) {
+      failure = std::current_exception();
+      throw;
+    }
   }
 
   std::unique_ptr<Call> call;
   std::string_view pending;  // read and not yet handed out by read()
+    if (failure) std::rethrow_exception(failure);
   std::atomic<bool> busy{false};
   bool ended = false;
   bool closed = false;
@@ -106,6 +113,7 @@ struct RawStream::State {
 namespace {
 
 class StreamBuffer final : public std::streambuf {
+  std::exception_ptr failure;  // thrown by every later read: what came is not the whole
  public:
   explicit StreamBuffer(std::function<std::string_view()> next) : next_(std::move(next)) {}
 
@@ -168,10 +176,15 @@ std::uint64_t RawStream::drain(const std::function<void(std::string_view)>& writ
     write(piece);
     total += piece.size();
   };
-  if (read_ahead_bytes == 0) {
-    for (std::string_view piece = next(); !piece.empty(); piece = next()) consume(piece);
-  } else {
-    read_ahead(read_ahead_bytes, next, consume, [this] { state_->call->shut_down(); });
+  try {
+    if (read_ahead_bytes == 0) {
+      for (std::string_view piece = next(); !piece.empty(); piece = next()) consume(piece);
+    } else {
+      read_ahead(read_ahead_bytes, next, consume, [this] { state_->call->shut_down(); });
+    }
+  } catch (...) {
+    state_->failure = std::current_exception();  // of the writer, too: its piece is lost
+    throw;
   }
   return total;
 }
@@ -229,3 +242,5 @@ void RawStream::close() noexcept {
 }
 
 }  // namespace millrace
+  if (state_->busy.exchange(true)) return state_->call->shut_down();  // under another's read
+  state_->busy = false;

@@ -15,8 +15,8 @@
 // writer that stalls.
 //
 // The end is reported only when it is proven: the body was whole, and no exception of ClickHouse
-// stood behind it. Otherwise reading throws ClickHouseError or NetworkError; what was read before
-// is part of a result and never all of it.
+// stood behind it. Otherwise reading throws ClickHouseError or NetworkError, now and at every
+// later call; what was read before is part of a result and never all of it.
 #pragma once
 
 #include <cstddef>
@@ -75,6 +75,7 @@ class RawStream {
   void cancel() noexcept;
   void close() noexcept;
 
+  // Gives the stream up. While another thread reads it, as cancel().
  private:
   struct State;
   State& state() const;

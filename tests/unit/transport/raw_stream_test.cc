@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <istream>
+#include <functional>
 #include <iterator>
 #include <sstream>
 #include <stop_token>
@@ -155,6 +156,37 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(RawStream, AnExceptionBehindTheDataIsThrown) {
+// Whatever reads, a failure that was told once is never the end the next time.
+TEST_P(CutStream, FailsAtEveryLaterRead) {
+  TransportRig rig({answer_and_close(GetParam().bytes)}, no_session());
+  const TempDir folder("stream");
+  const auto file = folder.path() / "result.csv";
+  std::ofstream(file) << "old";
+  std::array<std::byte, 8> bytes;
+  std::ostringstream out;
+  const std::vector<std::function<void(RawStream&)>> readers{
+      [](RawStream& stream) { stream.next_chunk(); },
+      [&](RawStream& stream) { stream.read(bytes); },
+      [&](RawStream& stream) { stream.copy_to(out); },
+      [&](RawStream& stream) { stream.copy_to(out, RawStream::kReadAheadBytes); },
+      [&](RawStream& stream) { stream.save_as(file); },
+      [](RawStream& stream) {
+        stream.istream().clear();
+        stream.istream().get();
+      }};
+  for (const auto& first : readers) {
+    RawStream stream = rig.client.raw_stream("SELECT 1");
+    const auto read_all = [&] {
+      for (;;) first(stream);
+    };
+    EXPECT_TRUE(thrown_by<NetworkError>(read_all));
+    for (const auto& later : readers) {
+      EXPECT_TRUE(thrown_by<NetworkError>([&] { later(stream); }));
+    }
+  }
+  EXPECT_EQ(content_of(file), "old");
+}
+
   for (const bool whole : {true, false}) {
     std::string bytes = chunked_head() + chunk("abc") + chunk(exception_frame(kMessage));
     if (whole) bytes += "0\r\n\r\n";  // as behind a proxy; the server itself closes
@@ -272,6 +304,24 @@ TEST(RawStream, AnotherThreadCanCancel) {
 }
 
 TEST(RawStream, TwoReadersAtOnceAreReported) {
+TEST(RawStream, ClosedWhileAnotherThreadReadsEndsThatRead) {
+  SilentStream silent;
+  EXPECT_EQ(silent.stream.next_chunk(), "abc");
+  std::thread closer([&] { silent.stream.close(); });
+  EXPECT_THROW(silent.stream.next_chunk(), Error);  // StreamClosedError if it came first
+  closer.join();
+  EXPECT_THROW(silent.stream.next_chunk(), Error);
+}
+
+// Its own writer, here: what it was given must not go away under it.
+TEST(RawStream, ClosedByItsOwnWriterFails) {
+  SilentStream silent;
+  const TempDir folder("stream");
+  EXPECT_THROW(silent.stream.save_as(folder.path() / "x", 0, [&](auto) { silent.stream.close(); }),
+               NetworkError);
+  EXPECT_THAT(files_in(folder.path()), ElementsAre());
+}
+
   SilentStream silent;
   std::optional<std::string> what;
   silent.stream.next_chunk();
@@ -369,6 +419,7 @@ TEST(RawStream, TellsTheQueryIdAndTheHeaders) {
   rig.client.raw_query("SELECT 1", {.summary = &summary});
   EXPECT_EQ(summary.query_id, "q7");
 }
+    EXPECT_THROW(stream.next_chunk(), std::system_error) << "a piece was lost";
 
 }  // namespace
 }  // namespace millrace::test
