@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kAliveTimeout{3'000};
 // A query that was given up, by closing its stream, say, holds its session until the server has
 // noticed.
 constexpr std::chrono::milliseconds kLeastSessionWait{1'000};
-constexpr std::string_view kProgressInterval = "200";  // milliseconds
+constexpr const char* kProgressInterval = "200";  // milliseconds
 
 Endpoint endpoint_of(const ClientOptions& options) {
   Endpoint endpoint;
@@ -73,11 +73,22 @@ bool should_send(const ServerInfo* info, const std::string& name, const std::str
   return verdict.kind == SettingVerdict::Kind::kSend;
 }
 
-void ask_for_progress(CallRequest& request, std::function<void(const Progress&)> on_progress) {
+// What we would like to be set. Where nobody asked what is allowed, the server says.
+void wish(CallRequest& request, const ServerInfo* info, const std::string& name,
+          const std::string& value) {
+  if (info != nullptr) {
+    add_if_writable(*info, request.params, name, value);
+  } else {
+    request.params.try_emplace(name, value);
+  }
+}
+
+void ask_for_progress(CallRequest& request, const ServerInfo* info,
+                      std::function<void(const Progress&)> on_progress) {
   if (!on_progress) return;
   request.on_progress = std::move(on_progress);
-  request.params.try_emplace("send_progress_in_http_headers", "1");
-  request.params.try_emplace("http_headers_progress_interval_ms", kProgressInterval);
+  wish(request, info, "send_progress_in_http_headers", "1");
+  wish(request, info, "http_headers_progress_interval_ms", kProgressInterval);
 }
 
 CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds timeout) {
@@ -161,19 +172,20 @@ CallRequest Client::make_query(std::string_view sql, const QueryOptions& options
   request.repeatable = options.idempotent || reads;
   if (request.repeatable) request.retries = core_->options().query_retries;
   const bool says_readonly = sql.find("readonly") != sql.npos;  // it may not be set twice
-  if (const auto info = core_->server_info(); info && reads && !says_readonly) {
+  const auto info = core_->server_info();
+  if (info && reads && !says_readonly) {
     // So that dropping the connection ends the query. ClickHouse looks after its client only if the
     // query's own settings are read-only: what a SELECT is does not count (26.7).
     add_if_writable(*info, request.params, "cancel_http_readonly_queries_on_client_close", "1");
     add_if_writable(*info, request.params, "readonly", "2");
   }
   if (!options.query_id.empty()) request.query_id = options.query_id;
-  ask_for_progress(request, options.on_progress);
+  ask_for_progress(request, info.get(), options.on_progress);
   const Codec accept = options.accept.value_or(core_->options().compress);
   if (accept != Codec::kNone) {
     if (!can_code(accept)) throw UsageError("results cannot be decoded from this coding");
     request.headers.insert_or_assign("Accept-Encoding", std::string(content_coding(accept)));
-    request.params.try_emplace("enable_http_compression", "1");
+    wish(request, info.get(), "enable_http_compression", "1");
   }
 
   const auto map_text = std::get<std::string>(common::get_setting("dict_parameter_format"));
@@ -247,7 +259,7 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
     request.headers.insert_or_assign("Content-Encoding", std::string(content_coding(coding)));
   }
   if (!options.query_id.empty()) request.query_id = options.query_id;
-  ask_for_progress(request, options.on_progress);
+  ask_for_progress(request, core_->server_info().get(), options.on_progress);
   return request;
 }
 
