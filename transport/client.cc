@@ -240,13 +240,15 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
   CallRequest request = base_request(options.settings, options.use_database, options.headers,
                                      options.session_id, options.stop);
   if (!table.empty()) {
-    wire::check_format(options.format);
+    const std::string format = options.format.empty() ? "Native" : options.format;
+    wire::check_format(format);
     std::string sql = "INSERT INTO " + quote_table(table);
     for (std::size_t i = 0; i < options.columns.size(); ++i) {
-      sql += (i == 0 ? " (" : ", ") + quote_identifier(options.columns[i]);
+      const std::string& name = options.columns[i];
+      sql += (i == 0 ? " (" : ", ") + (is_quoted_identifier(name) ? name : quote_identifier(name));
     }
     if (!options.columns.empty()) sql += ")";
-    request.params["query"] = sql + " FORMAT " + options.format;
+    request.params["query"] = sql + " FORMAT " + format;
   }
   if (!options.deduplication_token.empty()) {
     request.params["insert_deduplication_token"] = options.deduplication_token;
@@ -297,12 +299,12 @@ QuerySummary Client::raw_insert(std::string_view table, InsertBody body,
 }
 
 QuerySummary Client::insert_file(std::string_view table, const std::filesystem::path& file,
-                                 std::optional<InsertOptions> options) {
-  if (!options) options = InsertOptions{.format = "CSVWithNames"};
-  if (options->compression == Codec::kNone && options->compress_with == Codec::kNone) {
-    options->compression = codec_of_file(file.string()).value_or(Codec::kNone);
+                                 InsertOptions options) {
+  if (options.format.empty()) options.format = options.columns.empty() ? "CSVWithNames" : "CSV";
+  if (options.compression == Codec::kNone && options.compress_with == Codec::kNone) {
+    options.compression = codec_of_file(file.string()).value_or(Codec::kNone);
   }
-  return raw_insert(table, InsertBody(file), *options);
+  return raw_insert(table, InsertBody(file), options);
 }
 
 std::string Client::command(std::string_view sql, const QueryOptions& options) {

@@ -137,8 +137,9 @@ struct QueryOptions {
 };
 
 struct InsertOptions {
-  std::string format = "Native";
-  std::vector<std::string> columns{};  // empty: no column list
+  std::string format{};  // empty: Native; of insert_file(), see there
+  // Empty: no column list. Quoted where they are not yet: `a b` in backticks or double quotes.
+  std::vector<std::string> columns{};
   Settings settings{};
   std::string deduplication_token{};   // empty: none
   std::string query_id{};              // empty: a random one
