@@ -41,10 +41,12 @@ Endpoint endpoint_of(const ClientOptions& options) {
 
 // Of its own only when the options say how its connections differ.
 std::shared_ptr<HttpSessionPool> pool_of(const ClientOptions& options) {
-  const bool special =
-      options.tls != TlsOptions{} || !options.http_proxy.empty() || !options.https_proxy.empty();
+  const bool special = options.tls != TlsOptions{} || !options.http_proxy.empty() ||
+                       !options.https_proxy.empty() || options.connect_timeout;
   if (options.pool_mgr) {
-    if (special) throw UsageError("tls and proxies are the pool's when pool_mgr is given");
+    if (special) {
+      throw UsageError("tls, proxies and connect_timeout are the pool's when pool_mgr is given");
+    }
     return options.pool_mgr;
   }
   if (!special) return default_pool();
@@ -52,6 +54,8 @@ std::shared_ptr<HttpSessionPool> pool_of(const ClientOptions& options) {
   own.tls = options.tls;
   own.http_proxy = options.http_proxy;
   own.https_proxy = options.https_proxy;
+  own.connect_timeout = options.connect_timeout.value_or(own.connect_timeout);
+  if (own.connect_timeout.count() <= 0) throw UsageError("connect_timeout must be more than 0");
   return std::make_shared<HttpSessionPool>(own);
 }
 
@@ -96,7 +100,8 @@ CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds
   request.method = "GET";
   request.path = "ping";
   request.repeatable = true;
-  request.timeout = std::min(options.request_timeout, timeout);
+  const bool shorter = options.request_timeout.count() != 0 && options.request_timeout < timeout;
+  request.timeout = shorter ? options.request_timeout : timeout;
   return request;
 }
 

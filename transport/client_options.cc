@@ -55,6 +55,10 @@ constexpr Item kItems[] = {
     {"client_name", [](auto& o, auto&, auto& text) { o.client_name = text; }},
     {"compress", [](auto& o, auto& name, auto& text) { o.compress = to_codec(name, text); }},
     {"connect", [](auto& o, auto& name, auto& text) { o.connect = to_bool(name, text); }},
+    {"connect_timeout",  // seconds
+     [](auto& o, auto& name, auto& text) {
+       o.connect_timeout = std::chrono::seconds(to_number(name, text));
+     }},
     {"form_encode_query_params",
      [](auto& o, auto& name, auto& text) { o.form_encode_query_params = to_bool(name, text); }},
     {"http_proxy", [](auto& o, auto&, auto& text) { o.http_proxy = text; }},
