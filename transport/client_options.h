@@ -98,6 +98,7 @@ struct ClientOptions {
   // settings are checked before they are sent. The answer is shared by clients of one endpoint.
   // By default yes, but not for a client on endpoints and a pool of the caller's.
   std::optional<bool> connect{};
+  std::stop_token connect_stop{};  // ends the asking, with AbortedError
 
   // clickhouse://user:password@host:port/database?setting=value, percent-decoded. Also http, https,
   // clickhouses (TLS). Query items: the options above by name (secure, compress, query_retries …),

@@ -81,6 +81,7 @@ Info ask_server(const std::shared_ptr<ClientCore>& core) {
   request.repeatable = true;
   request.retries = core->options().query_retries;
   request.timeout = core->options().request_timeout;
+  request.stop = core->options().connect_stop;
   Info info = parse(Call::begin(core, std::move(request))->read_all(kMaxBytes));
   answers.add(key, info);
   return info;
