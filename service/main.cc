@@ -102,7 +102,9 @@ void add_connection(CLI::App& command, Arguments& arguments) {
   millrace::ConnectionArguments& to = arguments.connection;
   command.add_option("-c,--config", to.config_file, "Take the connection from this configuration.");
   command.add_option("--url", to.url,
-                     "http[s]://[user:password@]host[:port][/database]; also CLICKHOUSE_URL.");
+                     "http[s]://[user:password@]host[:port][/database][?option=value]; also "
+                     "CLICKHOUSE_URL. Flags go before it, it goes before the environment, and that "
+                     "before the configuration.");
   command.add_option("--user", to.user, "Also CLICKHOUSE_USER.");
   command.add_option("--password", to.password, "Better in CLICKHOUSE_PASSWORD.");
   command.add_option("--database", to.database, "Also CLICKHOUSE_DATABASE.");

@@ -104,6 +104,8 @@ struct ClientOptions {
   // clickhouses (TLS). Query items: the options above by name (secure, compress, query_retries …),
   // else ClickHouse settings. Throws UsageError, which never shows the password.
   static ClientOptions from_dsn(std::string_view dsn);
+  // The same, over what is here: the address as a whole, of the rest what the DSN says.
+  void take_dsn(std::string_view dsn);
 };
 
 // What the server says of a query it ran (X-ClickHouse-Summary), and where the time went.
