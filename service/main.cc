@@ -151,7 +151,9 @@ void add_insert(CLI::App& app, Arguments& arguments) {
                       "none, gzip, deflate, zstd or lz4, while sending. Files that are compressed "
                       "(.gz, .zst, .lz4 ...) are sent as they are.");
   command->add_option("--deduplication-token", insert.deduplication_token,
-                      "The same insert again with the same token leaves no second copy.");
+                      "The same insert again with the same token leaves no second copy, on tables "
+                      "with a deduplication window. Of several files each has its own: TOKEN/1, "
+                      "TOKEN/2 ..., in their order.");
   command->add_option("files", insert.files, "Files, - is standard input.")->required();
   add_connection(*command, arguments);
 }
