@@ -22,7 +22,7 @@ constexpr char kFooter[] = R"(Exit codes:
   2  the configuration or the command line is wrong; nothing was started
   3  the grace period ended before all was inserted; the rest will be read again
   4  a second signal: stopped at once; what was not committed will be read again
-  130, 143  query or insert was interrupted by SIGINT or SIGTERM
+  130, 143, 129  query or insert was interrupted by SIGINT, SIGTERM or SIGHUP
 Signals: SIGTERM or SIGINT drains, a second one stops at once.)";
 
 struct Arguments {
