@@ -129,10 +129,11 @@ void add_query(CLI::App& app, Arguments& arguments) {
                    "name=value for {name:Type} in the statement; \\N is NULL.")
       ->allow_extra_args(false);
   command->add_option("--format", query.format,
-                      "The result's format; by default that of the file's name, else PrettyCompact "
-                      "on a terminal and TabSeparated elsewhere.");
+                      "The result's format; by default the statement's FORMAT, else that of the "
+                      "file's name, else PrettyCompact on a terminal and TabSeparated elsewhere.");
   command->add_option("-o,--output", query.output,
-                      "A file, which appears only when the result is whole.");
+                      "A file, which appears only when the result is whole; compressed if its "
+                      "name ends in .gz, .zst ... A device or a pipe is written straight into.");
   command
       ->add_option("--external", query.external,
                    "file:structure[:format], a table for the statement, named as the file.")
