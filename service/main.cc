@@ -22,7 +22,7 @@ constexpr char kFooter[] = R"(Exit codes:
   2  the configuration or the command line is wrong; nothing was started
   3  the grace period ended before all was inserted; the rest will be read again
   4  a second signal: stopped at once; what was not committed will be read again
-  130, 143  query or insert was interrupted by SIGINT or SIGTERM
+  130, 143, 129  query or insert was interrupted by SIGINT, SIGTERM or SIGHUP
 Signals: SIGTERM or SIGINT drains, a second one stops at once.)";
 
 struct Arguments {
@@ -103,7 +103,9 @@ void add_connection(CLI::App& command, Arguments& arguments) {
   millrace::ConnectionArguments& to = arguments.connection;
   command.add_option("-c,--config", to.config_file, "Take the connection from this configuration.");
   command.add_option("--url", to.url,
-                     "http[s]://[user:password@]host[:port][/database]; also CLICKHOUSE_URL.");
+                     "http[s]://[user:password@]host[:port][/database][?option=value]; also "
+                     "CLICKHOUSE_URL. Flags go before it, it goes before the environment, and that "
+                     "before the configuration.");
   command.add_option("--user", to.user, "Also CLICKHOUSE_USER.");
   command.add_option("--password", to.password, "Better in CLICKHOUSE_PASSWORD.");
   command.add_option("--database", to.database, "Also CLICKHOUSE_DATABASE.");
@@ -128,10 +130,11 @@ void add_query(CLI::App& app, Arguments& arguments) {
                    "name=value for {name:Type} in the statement; \\N is NULL.")
       ->allow_extra_args(false);
   command->add_option("--format", query.format,
-                      "The result's format; by default that of the file's name, else PrettyCompact "
-                      "on a terminal and TabSeparated elsewhere.");
+                      "The result's format; by default the statement's FORMAT, else that of the "
+                      "file's name, else PrettyCompact on a terminal and TabSeparated elsewhere.");
   command->add_option("-o,--output", query.output,
-                      "A file, which appears only when the result is whole.");
+                      "A file, which appears only when the result is whole; compressed if its "
+                      "name ends in .gz, .zst ... A device or a pipe is written straight into.");
   command
       ->add_option("--external", query.external,
                    "file:structure[:format], a table for the statement, named as the file.")
@@ -150,7 +153,9 @@ void add_insert(CLI::App& app, Arguments& arguments) {
                       "none, gzip, deflate, zstd or lz4, while sending. Files that are compressed "
                       "(.gz, .zst, .lz4 ...) are sent as they are.");
   command->add_option("--deduplication-token", insert.deduplication_token,
-                      "The same insert again with the same token leaves no second copy.");
+                      "The same insert again with the same token leaves no second copy, on tables "
+                      "with a deduplication window. Of several files each has its own: TOKEN/1, "
+                      "TOKEN/2 ..., in their order.");
   command->add_option("files", insert.files, "Files, - is standard input.")->required();
   add_connection(*command, arguments);
 }

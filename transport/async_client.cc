@@ -125,7 +125,8 @@ void run(const std::shared_ptr<State>& shared, const std::stop_token& stop, Func
          OnDone<T> done) {
   State* const state = shared.get();
   state->begin();
-  auto task = [state, stop, call = std::move(call), done = std::move(done)]() mutable {
+  // noexcept: an executor that went on after a throwing callback would leave drain() waiting.
+  auto task = [state, stop, call = std::move(call), done = std::move(done)]() mutable noexcept {
     const void* const outer = std::exchange(running_for, state);
     const auto outcome = [&]() -> Outcome<T> {
       try {

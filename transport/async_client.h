@@ -11,8 +11,9 @@
 //
 // Without a ClickHouse session unless the options ask for one: running side by side is the point.
 // Arguments are copied or moved in, so bodies that borrow their bytes must outlive the call.
-// A callback runs on one of the threads and must not wait for another call. stop tokens in the
-// options end a call that waits in the queue, too.
+// A callback runs on one of the threads and must not wait for another call, nor throw: as out of
+// any thread, that ends the process. stop tokens in the options end a call that waits in the queue,
+// too.
 #pragma once
 
 #include <cstddef>

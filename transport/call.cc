@@ -91,7 +91,7 @@ Call::Call(std::shared_ptr<ClientCore> core, CallRequest request)
     : core_(std::move(core)),
       request_(std::move(request)),
       text_(request_.text),
-      deadline_(Clock::now() + request_.timeout),
+      deadline_(deadline_after(request_.timeout)),
       retries_left_(request_.retries) {}
 
 Call::~Call() { close(); }

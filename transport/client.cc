@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kAliveTimeout{3'000};
 // A query that was given up, by closing its stream, say, holds its session until the server has
 // noticed.
 constexpr std::chrono::milliseconds kLeastSessionWait{1'000};
-constexpr std::string_view kProgressInterval = "200";  // milliseconds
+constexpr const char* kProgressInterval = "200";  // milliseconds
 
 Endpoint endpoint_of(const ClientOptions& options) {
   Endpoint endpoint;
@@ -41,10 +41,12 @@ Endpoint endpoint_of(const ClientOptions& options) {
 
 // Of its own only when the options say how its connections differ.
 std::shared_ptr<HttpSessionPool> pool_of(const ClientOptions& options) {
-  const bool special =
-      options.tls != TlsOptions{} || !options.http_proxy.empty() || !options.https_proxy.empty();
+  const bool special = options.tls != TlsOptions{} || !options.http_proxy.empty() ||
+                       !options.https_proxy.empty() || options.connect_timeout;
   if (options.pool_mgr) {
-    if (special) throw UsageError("tls and proxies are the pool's when pool_mgr is given");
+    if (special) {
+      throw UsageError("tls, proxies and connect_timeout are the pool's when pool_mgr is given");
+    }
     return options.pool_mgr;
   }
   if (!special) return default_pool();
@@ -52,6 +54,8 @@ std::shared_ptr<HttpSessionPool> pool_of(const ClientOptions& options) {
   own.tls = options.tls;
   own.http_proxy = options.http_proxy;
   own.https_proxy = options.https_proxy;
+  own.connect_timeout = options.connect_timeout.value_or(own.connect_timeout);
+  if (own.connect_timeout.count() <= 0) throw UsageError("connect_timeout must be more than 0");
   return std::make_shared<HttpSessionPool>(own);
 }
 
@@ -73,11 +77,22 @@ bool should_send(const ServerInfo* info, const std::string& name, const std::str
   return verdict.kind == SettingVerdict::Kind::kSend;
 }
 
-void ask_for_progress(CallRequest& request, std::function<void(const Progress&)> on_progress) {
+// What we would like to be set. Where nobody asked what is allowed, the server says.
+void wish(CallRequest& request, const ServerInfo* info, const std::string& name,
+          const std::string& value) {
+  if (info != nullptr) {
+    add_if_writable(*info, request.params, name, value);
+  } else {
+    request.params.try_emplace(name, value);
+  }
+}
+
+void ask_for_progress(CallRequest& request, const ServerInfo* info,
+                      std::function<void(const Progress&)> on_progress) {
   if (!on_progress) return;
   request.on_progress = std::move(on_progress);
-  request.params.try_emplace("send_progress_in_http_headers", "1");
-  request.params.try_emplace("http_headers_progress_interval_ms", kProgressInterval);
+  wish(request, info, "send_progress_in_http_headers", "1");
+  wish(request, info, "http_headers_progress_interval_ms", kProgressInterval);
 }
 
 CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds timeout) {
@@ -85,7 +100,8 @@ CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds
   request.method = "GET";
   request.path = "ping";
   request.repeatable = true;
-  request.timeout = std::min(options.request_timeout, timeout);
+  const bool shorter = options.request_timeout.count() != 0 && options.request_timeout < timeout;
+  request.timeout = shorter ? options.request_timeout : timeout;
   return request;
 }
 
@@ -161,19 +177,20 @@ CallRequest Client::make_query(std::string_view sql, const QueryOptions& options
   request.repeatable = options.idempotent || reads;
   if (request.repeatable) request.retries = core_->options().query_retries;
   const bool says_readonly = sql.find("readonly") != sql.npos;  // it may not be set twice
-  if (const auto info = core_->server_info(); info && reads && !says_readonly) {
+  const auto info = core_->server_info();
+  if (info && reads && !says_readonly) {
     // So that dropping the connection ends the query. ClickHouse looks after its client only if the
     // query's own settings are read-only: what a SELECT is does not count (26.7).
     add_if_writable(*info, request.params, "cancel_http_readonly_queries_on_client_close", "1");
     add_if_writable(*info, request.params, "readonly", "2");
   }
   if (!options.query_id.empty()) request.query_id = options.query_id;
-  ask_for_progress(request, options.on_progress);
+  ask_for_progress(request, info.get(), options.on_progress);
   const Codec accept = options.accept.value_or(core_->options().compress);
   if (accept != Codec::kNone) {
     if (!can_code(accept)) throw UsageError("results cannot be decoded from this coding");
     request.headers.insert_or_assign("Accept-Encoding", std::string(content_coding(accept)));
-    request.params.try_emplace("enable_http_compression", "1");
+    wish(request, info.get(), "enable_http_compression", "1");
   }
 
   const auto map_text = std::get<std::string>(common::get_setting("dict_parameter_format"));
@@ -228,13 +245,15 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
   CallRequest request = base_request(options.settings, options.use_database, options.headers,
                                      options.session_id, options.stop);
   if (!table.empty()) {
-    wire::check_format(options.format);
+    const std::string format = options.format.empty() ? "Native" : options.format;
+    wire::check_format(format);
     std::string sql = "INSERT INTO " + quote_table(table);
     for (std::size_t i = 0; i < options.columns.size(); ++i) {
-      sql += (i == 0 ? " (" : ", ") + quote_identifier(options.columns[i]);
+      const std::string& name = options.columns[i];
+      sql += (i == 0 ? " (" : ", ") + (is_quoted_identifier(name) ? name : quote_identifier(name));
     }
     if (!options.columns.empty()) sql += ")";
-    request.params["query"] = sql + " FORMAT " + options.format;
+    request.params["query"] = sql + " FORMAT " + format;
   }
   if (!options.deduplication_token.empty()) {
     request.params["insert_deduplication_token"] = options.deduplication_token;
@@ -247,7 +266,7 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
     request.headers.insert_or_assign("Content-Encoding", std::string(content_coding(coding)));
   }
   if (!options.query_id.empty()) request.query_id = options.query_id;
-  ask_for_progress(request, options.on_progress);
+  ask_for_progress(request, core_->server_info().get(), options.on_progress);
   return request;
 }
 
@@ -285,12 +304,12 @@ QuerySummary Client::raw_insert(std::string_view table, InsertBody body,
 }
 
 QuerySummary Client::insert_file(std::string_view table, const std::filesystem::path& file,
-                                 std::optional<InsertOptions> options) {
-  if (!options) options = InsertOptions{.format = "CSVWithNames"};
-  if (options->compression == Codec::kNone && options->compress_with == Codec::kNone) {
-    options->compression = codec_of_file(file.string()).value_or(Codec::kNone);
+                                 InsertOptions options) {
+  if (options.format.empty()) options.format = options.columns.empty() ? "CSVWithNames" : "CSV";
+  if (options.compression == Codec::kNone && options.compress_with == Codec::kNone) {
+    options.compression = codec_of_file(file.string()).value_or(Codec::kNone);
   }
-  return raw_insert(table, InsertBody(file), *options);
+  return raw_insert(table, InsertBody(file), options);
 }
 
 std::string Client::command(std::string_view sql, const QueryOptions& options) {

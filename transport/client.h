@@ -73,7 +73,7 @@ class Client {
   QuerySummary raw_insert(std::string_view table, BodyPieces body, const InsertOptions& options);
   // Format by default CSVWithNames, or CSV with columns; a coding by the file's extension.
   QuerySummary insert_file(std::string_view table, const std::filesystem::path& file,
-                           std::optional<InsertOptions> options = {});
+                           InsertOptions options = {});
   // A statement without a result worth having (DDL, SYSTEM …); returns the body, trimmed.
   std::string command(std::string_view sql, const QueryOptions& options = {});
   void ping();               // GET /ping; throws when the server does not answer "Ok."

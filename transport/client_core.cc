@@ -7,6 +7,7 @@
 
 #include "transport/common_settings.h"
 #include "transport/error.h"
+#include "transport/fork_guard.h"
 #include "transport/proxy.h"
 #include "transport/wire_text.h"
 
@@ -76,6 +77,7 @@ ClientCore::ClientCore(ClientOptions options, std::shared_ptr<EndpointList> endp
           std::get<bool>(common::get_setting("autogenerate_query_id")))),
       settings_(options_.settings),
       session_(session_policy(options_)),
+      session_epoch_(fork_epoch()),
       access_token_(options_.access_token) {
   check_credentials(options_);
   wire::check_header_value("user_agent", user_agent_);
@@ -87,37 +89,42 @@ ClientCore::ClientCore(ClientOptions options, std::shared_ptr<EndpointList> endp
 }
 
 Settings ClientCore::settings() const {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   return settings_;
 }
 
 void ClientCore::set_setting(std::string name, std::string value) {
   check_setting_name(name);
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   settings_.insert_or_assign(std::move(name), std::move(value));
+}
+
+ClickHouseSession& ClientCore::own_session() const {
+  if (std::exchange(session_epoch_, fork_epoch()) != fork_epoch()) session_.replace();
+  return session_;
 }
 
 std::string ClientCore::session_id() const {
   if (!options_.session_id.empty()) return options_.session_id;
-  MutexLock lock(mutex_);
-  return session_.id();
+  BriefLock lock(mutex_);
+  return own_session().id();
 }
 
 std::pair<std::string, bool> ClientCore::next_session_id() {
   if (!options_.session_id.empty()) return {options_.session_id, false};
-  MutexLock lock(mutex_);
-  return {session_.next_id(), true};
+  BriefLock lock(mutex_);
+  return {own_session().next_id(), true};
 }
 
 void ClientCore::replace_session_id(const std::string& used) {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   if (session_.id() == used) session_.replace();
 }
 
 void ClientCore::add_credentials(Headers& headers) const {
   std::string token;
   {
-    MutexLock lock(mutex_);
+    BriefLock lock(mutex_);
     token = access_token_;
   }
   if (token.empty() && options_.token_provider) token = options_.token_provider();
@@ -140,7 +147,7 @@ void ClientCore::set_access_token(std::string token) {
     throw UsageError("Cannot set access token when a different auth type is used");
   }
   wire::check_header_value("access_token", token);
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   access_token_ = std::move(token);
 }
 
@@ -151,12 +158,12 @@ bool ClientCore::refresh_access_token() {
 }
 
 std::shared_ptr<const ServerInfo> ClientCore::server_info() const {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   return info_;
 }
 
 void ClientCore::set_server_info(std::shared_ptr<const ServerInfo> info) {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   info_ = std::move(info);
 }
 

@@ -1,6 +1,7 @@
 // What a client, its streams, its sessions and its asynchronous twin share. Internal.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -45,6 +46,9 @@ class ClientCore {
   void set_server_info(std::shared_ptr<const ServerInfo> info);
 
  private:
+  // In a forked child another one: the parent's is the parent's.
+  ClickHouseSession& own_session() const REQUIRES(mutex_);
+
   const ClientOptions options_;
   const std::shared_ptr<EndpointList> endpoints_;
   const std::shared_ptr<HttpSessionPool> pool_;
@@ -52,7 +56,8 @@ class ClientCore {
   const bool autogenerate_query_id_;
   mutable Mutex mutex_;
   Settings settings_ GUARDED_BY(mutex_);
-  ClickHouseSession session_ GUARDED_BY(mutex_);
+  mutable ClickHouseSession session_ GUARDED_BY(mutex_);
+  mutable std::uint64_t session_epoch_ GUARDED_BY(mutex_);
   std::string access_token_ GUARDED_BY(mutex_);
   std::shared_ptr<const ServerInfo> info_ GUARDED_BY(mutex_);
 };

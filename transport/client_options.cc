@@ -55,6 +55,10 @@ constexpr Item kItems[] = {
     {"client_name", [](auto& o, auto&, auto& text) { o.client_name = text; }},
     {"compress", [](auto& o, auto& name, auto& text) { o.compress = to_codec(name, text); }},
     {"connect", [](auto& o, auto& name, auto& text) { o.connect = to_bool(name, text); }},
+    {"connect_timeout",  // seconds
+     [](auto& o, auto& name, auto& text) {
+       o.connect_timeout = std::chrono::seconds(to_number(name, text));
+     }},
     {"form_encode_query_params",
      [](auto& o, auto& name, auto& text) { o.form_encode_query_params = to_bool(name, text); }},
     {"http_proxy", [](auto& o, auto&, auto& text) { o.http_proxy = text; }},
@@ -83,18 +87,22 @@ void take_item(ClientOptions& options, const std::string& name, const std::strin
 }  // namespace
 
 ClientOptions ClientOptions::from_dsn(std::string_view dsn) {
-  const Dsn parsed = parse_dsn(dsn);
   ClientOptions options;
-  options.secure =
-      parsed.secure() || (!parsed.scheme && (parsed.port == 443 || parsed.port == 8443));
-  if (parsed.host) options.host = *parsed.host;
-  if (parsed.port) options.port = *parsed.port;
-  if (parsed.user) options.user = *parsed.user;
-  if (parsed.password) options.password = *parsed.password;
-  if (parsed.database) options.database = *parsed.database;
-  if (parsed.path) options.proxy_path = *parsed.path;
-  for (const auto& [name, text] : parsed.query) take_item(options, name, text);
+  options.take_dsn(dsn);
   return options;
+}
+
+void ClientOptions::take_dsn(std::string_view dsn) {
+  const Dsn parsed = parse_dsn(dsn);
+  const ClientOptions defaults;
+  secure = parsed.secure() || (!parsed.scheme && (parsed.port == 443 || parsed.port == 8443));
+  host = parsed.host.value_or(defaults.host);
+  port = parsed.port.value_or(defaults.port);
+  proxy_path = parsed.path.value_or(defaults.proxy_path);
+  if (parsed.user) user = *parsed.user;
+  if (parsed.password) password = *parsed.password;
+  if (parsed.database) database = *parsed.database;
+  for (const auto& [name, text] : parsed.query) take_item(*this, name, text);
 }
 
 }  // namespace millrace

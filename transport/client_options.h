@@ -73,8 +73,8 @@ struct ClientOptions {
   // by a query that was given up.
   std::chrono::milliseconds session_wait{0};
 
-  // Deadline of a request from its first byte to the last one of its answer. For bodies and results
-  // that are streamed: of each wait for progress.
+  // Deadline of a request from its first byte to the last one of its answer; 0: none. For bodies
+  // and results that are streamed: of each wait for progress.
   std::chrono::milliseconds request_timeout{300'000};
   // How often a read (SELECT, SHOW …) is tried again after 429, 503, 504, or a connection that
   // closed without an answer. What may change something is never tried again by itself.
@@ -87,21 +87,25 @@ struct ClientOptions {
   std::string user_agent{};   // empty: millrace's, with version and system
   std::string client_name{};  // in front of the user agent
 
-  // HTTP sessions: a pool to share, else the process' default pool, else (with `tls` or a proxy of
-  // its own) one that belongs to this client.
+  // HTTP sessions: a pool to share, else the process' default pool, else (with `tls`, a proxy or a
+  // connect_timeout of its own) one that belongs to this client.
   std::shared_ptr<HttpSessionPool> pool_mgr{};
   TlsOptions tls{};
   std::string http_proxy{}, https_proxy{};
+  std::optional<std::chrono::milliseconds> connect_timeout{};  // none: the default pool's
 
   // Ask the server for its version and settings when the client is made: errors come early, and
   // settings are checked before they are sent. The answer is shared by clients of one endpoint.
   // By default yes, but not for a client on endpoints and a pool of the caller's.
   std::optional<bool> connect{};
+  std::stop_token connect_stop{};  // ends the asking, with AbortedError
 
   // clickhouse://user:password@host:port/database?setting=value, percent-decoded. Also http, https,
   // clickhouses (TLS). Query items: the options above by name (secure, compress, query_retries …),
   // else ClickHouse settings. Throws UsageError, which never shows the password.
   static ClientOptions from_dsn(std::string_view dsn);
+  // The same, over what is here: the address as a whole, of the rest what the DSN says.
+  void take_dsn(std::string_view dsn);
 };
 
 // What the server says of a query it ran (X-ClickHouse-Summary), and where the time went.
@@ -138,8 +142,9 @@ struct QueryOptions {
 };
 
 struct InsertOptions {
-  std::string format = "Native";
-  std::vector<std::string> columns{};  // empty: no column list
+  std::string format{};  // empty: Native; of insert_file(), see there
+  // Empty: no column list. Quoted where they are not yet: `a b` in backticks or double quotes.
+  std::vector<std::string> columns{};
   Settings settings{};
   std::string deduplication_token{};   // empty: none
   std::string query_id{};              // empty: a random one

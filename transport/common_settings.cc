@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "transport/error.h"
+#include "transport/fork_guard.h"
 #include "transport/mutex.h"
 
 namespace millrace::common {
@@ -23,7 +24,7 @@ struct Setting {
 class Store {
  public:
   void set(std::string_view name, SettingVariant value) {
-    MutexLock lock(mutex_);
+    BriefLock lock(mutex_);
     Setting& setting = find(name);
     const auto* number = std::get_if<std::int64_t>(&value);
     if (std::holds_alternative<bool>(setting.value) && number && (*number == 0 || *number == 1)) {
@@ -37,7 +38,7 @@ class Store {
   }
 
   SettingVariant get(std::string_view name) {
-    MutexLock lock(mutex_);
+    BriefLock lock(mutex_);
     return find(name).value;
   }
 

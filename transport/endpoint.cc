@@ -7,6 +7,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "transport/fork_guard.h"
+
 namespace millrace {
 namespace {
 
@@ -132,13 +134,13 @@ EndpointList::EndpointList(std::vector<Endpoint> endpoints)
 }
 
 const Endpoint& EndpointList::choose(std::chrono::steady_clock::time_point now) {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   previous_ = choose_endpoint(health_, previous_, now);
   return endpoints_[previous_];
 }
 
 void EndpointList::report_success(const Endpoint& endpoint) {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (endpoints_[i] == endpoint) health_[i] = {};
   }
@@ -146,7 +148,7 @@ void EndpointList::report_success(const Endpoint& endpoint) {
 
 void EndpointList::report_failure(const Endpoint& endpoint,
                                   std::chrono::steady_clock::time_point now) {
-  MutexLock lock(mutex_);
+  BriefLock lock(mutex_);
   for (std::size_t i = 0; i < endpoints_.size(); ++i) {
     if (!(endpoints_[i] == endpoint)) continue;
     const unsigned failures = ++health_[i].consecutive_failures;

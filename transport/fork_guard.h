@@ -54,6 +54,18 @@ class ForkHold {
   ForkHold& operator=(const ForkHold&) = delete;
 };
 
+// A lock that is held briefly, with no other inside it, and which a child finds free.
+class SCOPED_CAPABILITY BriefLock {
+ public:
+  explicit BriefLock(Mutex& mutex) ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+  ~BriefLock() RELEASE() { mutex_.unlock(); }
+  BriefLock(const BriefLock&) = delete;
+
+ private:
+  const ForkHold hold_;
+  Mutex& mutex_;
+};
+
 // How many forks lie between this process and the one that loaded us: what was made under another
 // number belongs to a parent.
 std::uint64_t fork_epoch() noexcept;

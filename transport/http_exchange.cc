@@ -173,7 +173,13 @@ std::string_view HttpResponseHead::header(std::string_view name) const {
   return found == headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
-SteadyTime ExchangeLimits::until() const { return progress ? Clock::now() + *progress : deadline; }
+SteadyTime deadline_after(std::chrono::milliseconds timeout) {
+  const auto now = Clock::now();
+  const auto longest = std::chrono::floor<std::chrono::milliseconds>(SteadyTime::max() - now);
+  return timeout.count() == 0 || timeout > longest ? SteadyTime::max() : now + timeout;
+}
+
+SteadyTime ExchangeLimits::until() const { return progress ? deadline_after(*progress) : deadline; }
 
 // Puts a streamed body on the socket, the request's header in front of its first bytes.
 class HttpExchange::SocketWriter final : public BodyWriter {

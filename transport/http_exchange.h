@@ -45,6 +45,9 @@ struct HttpResponseHead {
   bool is_success() const { return status >= 200 && status < 300; }
 };
 
+// 0, and what no clock can say: never.
+SteadyTime deadline_after(std::chrono::milliseconds timeout);
+
 // How long things may take: all of it until `deadline`, or, for what is streamed, each wait for
 // progress at most `progress`.
 struct ExchangeLimits {

@@ -126,14 +126,12 @@ std::shared_ptr<HttpSessionPool> default_pool() {
   };
   static Slot& slot = *new Slot;  // never destroyed: others may still have clients at exit
   {
-    const ForkHold hold;
-    MutexLock lock(slot.mutex);
+    BriefLock lock(slot.mutex);
     if (slot.pool && slot.epoch == fork_epoch()) return slot.pool;
   }
   // Made and destroyed outside the lock: pools register for fork().
   auto made = std::make_shared<HttpSessionPool>(default_pool_options());
-  const ForkHold hold;
-  MutexLock lock(slot.mutex);
+  BriefLock lock(slot.mutex);
   if (!slot.pool || slot.epoch != fork_epoch()) {
     std::swap(slot.pool, made);
     slot.epoch = fork_epoch();

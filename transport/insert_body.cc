@@ -119,6 +119,9 @@ InsertBody::InsertBody(std::string&& bytes) {
 }
 
 InsertBody::InsertBody(std::istream& in) {
+  if (in.bad() || (in.fail() && !in.eof())) {
+    throw UsageError("the insert's stream had failed already: was its file opened?");
+  }
   const std::istream::pos_type start = in.tellg();
   again_ = start != std::istream::pos_type(-1);
   in.clear();

@@ -84,7 +84,8 @@ class InsertBody {
       : InsertBody(Borrowed{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}}) {}
   // Kept by the body.
   InsertBody(std::string&& bytes);
-  // From where it stands to its end; replayable when it can be set back.
+  // From where it stands to its end; replayable when it can be set back. Throws UsageError for a
+  // stream that has failed, as one of a file that is not there.
   InsertBody(std::istream& in);
   InsertBody(std::filesystem::path file);  // opened for each try
   // One try only: a half-read source can't begin again.

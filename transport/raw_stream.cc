@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <istream>
 #include <ostream>
 #include <streambuf>
@@ -24,18 +25,21 @@ namespace {
   throw std::system_error(errno, std::generic_category(), what);
 }
 
-// A file beside the one that is wanted; gone again unless it was published.
+// A file beside the one that is wanted; gone again unless it was published. A device or a pipe
+// under that name is written itself: it is to be used, not replaced.
 class PendingFile {
  public:
-  explicit PendingFile(const std::filesystem::path& wanted)
-      : wanted_(wanted), name_(wanted.string() + "." + random_uuid().substr(0, 8) + ".part") {
-    fd_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  explicit PendingFile(const std::filesystem::path& file)
+      : special_(std::filesystem::exists(file) && !std::filesystem::is_regular_file(file)),
+        wanted_(behind_links(file)),
+        name_(wanted_.string() + (special_ ? "" : "." + random_uuid().substr(0, 8) + ".part")) {
+    fd_ = ::open(name_.c_str(), O_WRONLY | O_CLOEXEC | (special_ ? 0 : O_CREAT | O_EXCL), 0666);
     if (fd_ < 0) fail("cannot write " + name_);
   }
   PendingFile(const PendingFile&) = delete;
   ~PendingFile() {
     if (fd_ >= 0) ::close(fd_);
-    if (!published_) ::unlink(name_.c_str());
+    if (!published_ && !special_) ::unlink(name_.c_str());
   }
 
   void write(std::string_view bytes) {
@@ -50,14 +54,19 @@ class PendingFile {
   }
 
   void publish() {
-    if (::fsync(fd_) != 0) fail("cannot sync " + name_);
+    if (!special_ && ::fsync(fd_) != 0) fail("cannot sync " + name_);
     if (::close(std::exchange(fd_, -1)) != 0) fail("cannot close " + name_);
-    if (std::rename(name_.c_str(), wanted_.c_str()) != 0)
+    if (!special_ && std::rename(name_.c_str(), wanted_.c_str()) != 0)
       fail("cannot rename to " + wanted_.string());
     published_ = true;
   }
 
  private:
+  static std::filesystem::path behind_links(const std::filesystem::path& file) {
+    return std::filesystem::is_regular_file(file) ? std::filesystem::canonical(file) : file;
+  }
+
+  const bool special_;
   const std::filesystem::path wanted_;
   const std::string name_;
   int fd_ = -1;
@@ -87,10 +96,16 @@ struct RawStream::State {
   // Empty at the end.
   std::string_view next() {
     if (closed) throw StreamClosedError("the stream was closed");
+    if (failure) std::rethrow_exception(failure);
     if (ended) return {};
-    const std::string_view piece = call->next();
-    ended = piece.empty();
-    return piece;
+    try {
+      const std::string_view piece = call->next();
+      ended = piece.empty();
+      return piece;
+    } catch (...) {
+      failure = std::current_exception();
+      throw;
+    }
   }
 
   std::unique_ptr<Call> call;
@@ -98,6 +113,7 @@ struct RawStream::State {
   std::atomic<bool> busy{false};
   bool ended = false;
   bool closed = false;
+  std::exception_ptr failure;  // thrown by every later read: what came is not the whole
   Headers headers;
   std::unique_ptr<std::streambuf> buffer;
   std::unique_ptr<std::istream> in;
@@ -168,10 +184,15 @@ std::uint64_t RawStream::drain(const std::function<void(std::string_view)>& writ
     write(piece);
     total += piece.size();
   };
-  if (read_ahead_bytes == 0) {
-    for (std::string_view piece = next(); !piece.empty(); piece = next()) consume(piece);
-  } else {
-    read_ahead(read_ahead_bytes, next, consume, [this] { state_->call->shut_down(); });
+  try {
+    if (read_ahead_bytes == 0) {
+      for (std::string_view piece = next(); !piece.empty(); piece = next()) consume(piece);
+    } else {
+      read_ahead(read_ahead_bytes, next, consume, [this] { state_->call->shut_down(); });
+    }
+  } catch (...) {
+    state_->failure = std::current_exception();  // of the writer, too: its piece is lost
+    throw;
   }
   return total;
 }
@@ -188,13 +209,24 @@ std::uint64_t RawStream::copy_to(std::ostream& out, std::size_t read_ahead_bytes
 }
 
 std::uint64_t RawStream::save_as(const std::filesystem::path& file, std::size_t read_ahead_bytes,
-                                 const std::function<void(std::string_view)>& on_piece) {
+                                 const std::function<void(std::string_view)>& on_piece,
+                                 Codec compress_with) {
+  const auto compressor = compress_with == Codec::kNone ? nullptr : Compressor::make(compress_with);
   PendingFile pending(file);
+  std::string packed;
   const auto write = [&](std::string_view piece) {
     if (on_piece) on_piece(piece);
-    pending.write(piece);
+    if (!compressor) return pending.write(piece);
+    packed.clear();
+    compressor->compress(piece, packed);
+    pending.write(packed);
   };
   const std::uint64_t bytes = drain(write, read_ahead_bytes);
+  if (compressor) {
+    packed.clear();
+    compressor->finish(packed);
+    pending.write(packed);
+  }
   pending.publish();
   return bytes;
 }
@@ -223,9 +255,11 @@ void RawStream::cancel() noexcept {
 
 void RawStream::close() noexcept {
   if (!state_) return;
+  if (state_->busy.exchange(true)) return state_->call->shut_down();  // under another's read
   state_->closed = true;
   state_->pending = {};
   state_->call->close();
+  state_->busy = false;
 }
 
 }  // namespace millrace

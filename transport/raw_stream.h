@@ -15,8 +15,8 @@
 // writer that stalls.
 //
 // The end is reported only when it is proven: the body was whole, and no exception of ClickHouse
-// stood behind it. Otherwise reading throws ClickHouseError or NetworkError; what was read before
-// is part of a result and never all of it.
+// stood behind it. Otherwise reading throws ClickHouseError or NetworkError, now and at every
+// later call; what was read before is part of a result and never all of it.
 #pragma once
 
 #include <cstddef>
@@ -58,10 +58,12 @@ class RawStream {
   std::uint64_t copy_to(std::ostream& out, std::size_t read_ahead_bytes = 0);
   // All that is left, into a file that appears under its name only when the end is proven: it is
   // written beside it (name.….part), synced and renamed. A failure leaves an older file as it was.
-  // `on_piece` sees each piece before it is written. No read-ahead by default: a file seldom stalls
-  // for longer than what the sockets hold.
+  // What is there and no regular file (a device, a pipe) is written straight into. `on_piece` sees
+  // each piece before it is written, compressed if so wanted. No read-ahead by default: a file
+  // seldom stalls for longer than what the sockets hold.
   std::uint64_t save_as(const std::filesystem::path& file, std::size_t read_ahead_bytes = 0,
-                        const std::function<void(std::string_view)>& on_piece = {});
+                        const std::function<void(std::string_view)>& on_piece = {},
+                        Codec compress_with = Codec::kNone);
   // A std::istream over it, which lives as long as the stream. At a failure reading throws (its
   // exceptions are on), so that nobody takes it for the end.
   std::istream& istream();
@@ -73,6 +75,7 @@ class RawStream {
   const QuerySummary& summary() const;
   // Drops the connection, so that the server cancels the query. Any thread.
   void cancel() noexcept;
+  // Gives the stream up. While another thread reads it, as cancel().
   void close() noexcept;
 
  private:

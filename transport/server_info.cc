@@ -6,6 +6,7 @@
 
 #include "transport/call.h"
 #include "transport/client_core.h"
+#include "transport/fork_guard.h"
 #include "transport/mutex.h"
 #include "transport/wire_text.h"
 
@@ -26,14 +27,14 @@ constexpr const char* kQuestion =
 class Answers {
  public:
   Info find(const std::string& key) {
-    MutexLock lock(mutex_);
+    BriefLock lock(mutex_);
     for (const Answer& answer : answers_) {
       if (answer.key == key && Clock::now() < answer.good_until) return answer.info;
     }
     return nullptr;
   }
   void add(const std::string& key, Info info) {
-    MutexLock lock(mutex_);
+    BriefLock lock(mutex_);
     std::erase_if(answers_, [&](const Answer& answer) { return answer.key == key; });
     if (answers_.size() == kKept) answers_.pop_front();
     answers_.push_back({key, Clock::now() + kGoodFor, std::move(info)});
@@ -80,6 +81,7 @@ Info ask_server(const std::shared_ptr<ClientCore>& core) {
   request.repeatable = true;
   request.retries = core->options().query_retries;
   request.timeout = core->options().request_timeout;
+  request.stop = core->options().connect_stop;
   Info info = parse(Call::begin(core, std::move(request))->read_all(kMaxBytes));
   answers.add(key, info);
   return info;

@@ -2,19 +2,33 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
 #include "transport/error.h"
+#include "transport/fork_guard.h"
 
 namespace millrace {
 namespace {
 
 // Not the annotated Mutex of this folder: only the standard condition variable knows stop tokens.
-struct BusySessions {
+struct BusySessions final : ForkParticipant {
   std::mutex mutex;
-  std::condition_variable_any released;
+  std::optional<std::condition_variable_any> released{std::in_place};
   std::unordered_set<std::string> ids;
+  ForkRegistration registration{*this};
+
+  void before_fork() override { mutex.lock(); }
+  void after_fork_in_parent() noexcept override { mutex.unlock(); }
+  // Who waits and what is busy are the parent's.
+  void after_fork_in_child() noexcept override {
+    // Never destroyed: it may have been copied while a thread that is gone was about to wait.
+    new (&released) std::optional<std::condition_variable_any>(std::in_place);
+    ids.clear();
+    mutex.unlock();
+  }
 };
 
 // Never destroyed: streams may outlive main.
@@ -31,8 +45,8 @@ SessionLock SessionLock::take(const std::string& session_id, std::chrono::millis
   if (session_id.empty()) return lock;
   BusySessions& sessions = busy_sessions();
   std::unique_lock guard(sessions.mutex);
-  const bool free = sessions.released.wait_for(guard, stop, wait,
-                                               [&] { return !sessions.ids.contains(session_id); });
+  const bool free = sessions.released->wait_for(guard, stop, wait,
+                                                [&] { return !sessions.ids.contains(session_id); });
   if (!free) {
     if (stop.stop_requested()) {
       throw AbortedError("stopped while waiting for ClickHouse session " + session_id, false);
@@ -46,15 +60,18 @@ SessionLock SessionLock::take(const std::string& session_id, std::chrono::millis
   }
   sessions.ids.insert(session_id);
   lock.id_ = session_id;
+  lock.epoch_ = fork_epoch();
   return lock;
 }
 
-SessionLock::SessionLock(SessionLock&& other) noexcept : id_(std::exchange(other.id_, {})) {}
+SessionLock::SessionLock(SessionLock&& other) noexcept
+    : id_(std::exchange(other.id_, {})), epoch_(other.epoch_) {}
 
 SessionLock& SessionLock::operator=(SessionLock&& other) noexcept {
   if (this != &other) {
     release();
     id_ = std::exchange(other.id_, {});
+    epoch_ = other.epoch_;
   }
   return *this;
 }
@@ -64,9 +81,9 @@ void SessionLock::release() noexcept {
   BusySessions& sessions = busy_sessions();
   {
     const std::lock_guard guard(sessions.mutex);
-    sessions.ids.erase(id_);
+    if (epoch_ == fork_epoch()) sessions.ids.erase(id_);  // else the parent's lock
   }
-  sessions.released.notify_all();
+  sessions.released->notify_all();
   id_.clear();
 }
 

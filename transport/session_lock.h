@@ -1,10 +1,12 @@
 // One query at a time in a ClickHouse session: the local check, before the server answers with 373.
 //
 // The server keeps a session locked until the result was read to its end, so the lock is held as
-// long. It is kept by ID for the whole process: two clients with one ID exclude each other.
+// long. It is kept by ID for the whole process: two clients with one ID exclude each other. A
+// forked child begins with none.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 
@@ -25,6 +27,7 @@ class SessionLock {
 
  private:
   std::string id_;
+  std::uint64_t epoch_ = 0;  // fork_epoch() when it was taken
 };
 
 }  // namespace millrace

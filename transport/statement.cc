@@ -119,6 +119,12 @@ bool is_read(std::string_view sql) { return leading(sql) == Leading::kRead; }
 
 bool is_insert(std::string_view sql) { return leading(sql) == Leading::kInsert; }
 
+bool is_quoted_identifier(std::string_view text) {
+  if (text.size() <= 2 || (text.front() != '`' && text.front() != '"')) return false;
+  const SqlToken token = SqlLexer(text).next();
+  return token.kind == TokenKind::kQuoted && token.text.size() == text.size();
+}
+
 bool is_placeholder_name(std::string_view name) {
   SqlLexer lexer(name);
   const SqlToken token = lexer.next();

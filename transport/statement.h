@@ -33,6 +33,9 @@ bool is_read(std::string_view sql);
 // INSERT, also after WITH.
 bool is_insert(std::string_view sql);
 
+// `a b` or "a b" in its quotes, escapes included.
+bool is_quoted_identifier(std::string_view text);
+
 // The names that a placeholder may have: `a`, `_1`, `1a`, `a$b`, `$a$`.
 bool is_placeholder_name(std::string_view name);
 

@@ -19,19 +19,6 @@ void take_from_config(const Config& config, ClientOptions& options) {
   options.proxy_path = endpoint.path;
 }
 
-void take_from_url(const std::string& url, ClientOptions& options) {
-  const ClientOptions of_url = ClientOptions::from_dsn(url);
-  options.host = of_url.host;
-  options.port = of_url.port;
-  options.secure = of_url.secure;
-  options.proxy_path = of_url.proxy_path;
-  const ClientOptions defaults;
-  if (of_url.user != defaults.user) options.user = of_url.user;
-  if (!of_url.password.empty()) options.password = of_url.password;
-  if (of_url.database != defaults.database) options.database = of_url.database;
-  for (const auto& [name, value] : of_url.settings) options.settings[name] = value;
-}
-
 void take(const std::string& value, std::string& into) {
   if (!value.empty()) into = value;
 }
@@ -46,12 +33,14 @@ ClientOptions connection_options(const ConnectionArguments& arguments,
     take_from_config(load_config(arguments.config_file), options);
     options.session_policy = ClickHouseSessionPolicy::kNone;
   }
-  std::string url = environment("CLICKHOUSE_URL");
-  take(arguments.url, url);
-  if (!url.empty()) take_from_url(url, options);
+  // A result or a file may be of any size; what is bounded is each wait for progress.
+  options.client_name = "millrace-cli";
+  options.query_retries = 2;
+  if (const std::string url = environment("CLICKHOUSE_URL"); !url.empty()) options.take_dsn(url);
   take(environment("CLICKHOUSE_USER"), options.user);
   take(environment("CLICKHOUSE_PASSWORD"), options.password);
   take(environment("CLICKHOUSE_DATABASE"), options.database);
+  if (!arguments.url.empty()) options.take_dsn(arguments.url);
   take(arguments.user, options.user);
   take(arguments.password, options.password);
   take(arguments.database, options.database);
@@ -61,9 +50,6 @@ ClientOptions connection_options(const ConnectionArguments& arguments,
   take(arguments.client_cert_key, options.tls.client_cert_key);
   take(arguments.server_host_name, options.tls.server_host_name);
   if (arguments.insecure) options.tls.verify = false;
-  // A result or a file may be of any size; what is bounded is each wait for progress.
-  options.client_name = "millrace-cli";
-  options.query_retries = 2;
   return options;
 }
 

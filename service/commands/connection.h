@@ -1,8 +1,11 @@
-// Where `millrace query` and `millrace insert` connect to: what the flags say, else the
-// environment, else the configuration file, else the defaults.
+// Where `millrace query` and `millrace insert` connect to. Each of these goes before those below:
 //
-//   CLICKHOUSE_URL (also with user, password, database), CLICKHOUSE_USER, CLICKHOUSE_PASSWORD,
-//   CLICKHOUSE_DATABASE
+//   the other flags
+//   --url
+//   CLICKHOUSE_USER, CLICKHOUSE_PASSWORD, CLICKHOUSE_DATABASE
+//   CLICKHOUSE_URL
+//   the configuration file
+//   the defaults
 #pragma once
 
 #include <map>
@@ -16,7 +19,7 @@ namespace millrace {
 // As typed; empty: not given.
 struct ConnectionArguments {
   std::string config_file;
-  std::string url;  // http[s]://[user:password@]host[:port][/database]
+  std::string url;  // as ClientOptions::take_dsn()
   std::string user, password, database;
   std::string ca_cert, client_cert, client_cert_key, server_host_name;
   bool insecure = false;  // no check of the certificate

@@ -84,10 +84,15 @@ InsertOptions insert_options(const InsertArguments& arguments, const std::string
   return options;
 }
 
-QuerySummary insert_file(Client& client, const InsertArguments& arguments, const std::string& file,
+QuerySummary insert_file(Client& client, const InsertArguments& arguments, std::size_t index,
                          const std::stop_token& stop) {
+  const std::string& file = arguments.files[index];
   InsertOptions options = insert_options(arguments, file);
   options.stop = stop;
+  // With one token for all, all but the first would be taken for its repetition.
+  if (!options.deduplication_token.empty() && arguments.files.size() > 1) {
+    options.deduplication_token += "/" + std::to_string(index + 1);
+  }
   ProgressLine line(true);
   const auto input = std::make_shared<Input>(file, line, stop);
   return client.raw_insert(arguments.table,
@@ -97,18 +102,19 @@ QuerySummary insert_file(Client& client, const InsertArguments& arguments, const
 }  // namespace
 
 int insert(const InsertArguments& arguments) {
-  const ClientOptions connection = connection_options(arguments.connection, process_environment);
+  ClientOptions connection = connection_options(arguments.connection, process_environment);
   for (const std::string& file : arguments.files) (void)insert_options(arguments, file);
   const Interrupt interrupt;
-  std::string current;
+  connection.connect_stop = interrupt.token();
+  std::string current = arguments.files.front();
   try {
     Client client(connection);
-    for (const std::string& file : arguments.files) {
-      current = file;
+    for (std::size_t i = 0; i < arguments.files.size(); ++i) {
+      current = arguments.files[i];
       const auto started = std::chrono::steady_clock::now();
-      const QuerySummary summary = insert_file(client, arguments, file, interrupt.token());
+      const QuerySummary summary = insert_file(client, arguments, i, interrupt.token());
       const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - started;
-      std::cerr << name_of(file) << ": " << summary.written_rows << " rows inserted in "
+      std::cerr << name_of(current) << ": " << summary.written_rows << " rows inserted in "
                 << short_number(seconds.count() * 1000) << "ms\n";
     }
     return static_cast<int>(ExitCode::kOk);

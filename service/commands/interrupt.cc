@@ -17,14 +17,17 @@ Interrupt::Interrupt() : thread_([this] { run(); }) {}
 
 Interrupt::~Interrupt() {
   done_ = true;
-  pthread_kill(thread_.native_handle(), SIGHUP);  // ends its sigwait
+  pthread_kill(thread_.native_handle(), SIGINT);  // ends its sigwait
   thread_.join();
 }
 
 void Interrupt::run() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  struct sigaction hang_up {};
+  sigaction(SIGHUP, nullptr, &hang_up);
+  if (hang_up.sa_handler != SIG_IGN) sigaddset(&signals, SIGHUP);  // else: nohup
   for (;;) {
     int signal = 0;
     sigwait(&signals, &signal);

@@ -1,4 +1,5 @@
-// Ctrl-C (SIGINT) and SIGTERM as a stop token, for commands that end when their work is done.
+// Ctrl-C (SIGINT), SIGTERM and, unless it is ignored as under nohup, SIGHUP as a stop token, for
+// commands that end when their work is done.
 #pragma once
 
 #include <atomic>

@@ -56,7 +56,10 @@ ExternalFile external_file(const std::string& text) {
 QueryOptions query_options(const QueryArguments& arguments) {
   QueryOptions options;
   options.format = arguments.format;
-  if (options.format.empty()) options.format = default_output_format(arguments.output);
+  // Not in the statement, which may have a format of its own, or no room for one.
+  if (options.format.empty()) {
+    options.headers["X-ClickHouse-Format"] = default_output_format(arguments.output);
+  }
   Named parameters;
   for (const auto& [name, value] : arguments.parameters) {
     // As in ClickHouse's own client.
@@ -103,8 +106,17 @@ bool to_file(const QueryArguments& arguments) {
   return !arguments.output.empty() && arguments.output != "-";
 }
 
-void stream_result(const QueryArguments& arguments, Client& client, const std::string& sql,
-                   QueryOptions options) {
+// "x.csv.gz" is compressed.
+Codec coding_of_output(const QueryArguments& arguments) {
+  const Codec codec = codec_of_file(arguments.output).value_or(Codec::kNone);
+  if (codec != Codec::kNone && !can_code(codec)) {
+    throw UsageError("-o " + arguments.output + ": it can be compressed as .gz, .zst or .lz4 only");
+  }
+  return codec;
+}
+
+void stream_result(const QueryArguments& arguments, Codec coding, Client& client,
+                   const std::string& sql, QueryOptions options) {
   // On a terminal that shows the result the line would stand in its way.
   ProgressLine line(to_file(arguments) || ::isatty(STDOUT_FILENO) == 0);
   ProgressCounts counts;
@@ -119,7 +131,7 @@ void stream_result(const QueryArguments& arguments, Client& client, const std::s
     line.show(counts, std::chrono::steady_clock::now());
   };
   if (to_file(arguments)) {
-    stream.save_as(arguments.output, 0, arrived);
+    stream.save_as(arguments.output, 0, arrived, coding);
     return;
   }
   while (const auto piece = stream.next_chunk()) {
@@ -134,10 +146,11 @@ void stream_result(const QueryArguments& arguments, Client& client, const std::s
 }  // namespace
 
 int query(const QueryArguments& arguments) {
-  const ClientOptions connection = connection_options(arguments.connection, process_environment);
+  ClientOptions connection = connection_options(arguments.connection, process_environment);
   QueryOptions options = query_options(arguments);
+  const Codec coding = coding_of_output(arguments);
   const Interrupt interrupt;
-  options.stop = interrupt.token();
+  connection.connect_stop = options.stop = interrupt.token();
   try {
     const std::string sql = statement(arguments, options.stop);
     if (sql.find_first_not_of(" \t\r\n;") == std::string::npos) {
@@ -145,7 +158,7 @@ int query(const QueryArguments& arguments) {
     }
     Client client(connection);
     options.query_id = random_uuid();
-    stream_result(arguments, client, sql, options);
+    stream_result(arguments, coding, client, sql, options);
     return static_cast<int>(ExitCode::kOk);
   } catch (const AbortedError&) {
     const bool begun = !options.query_id.empty();

@@ -181,6 +181,17 @@ TEST_F(ClientQuery, SettingsThatTheUserMayNotChangeAreRefusedHere) {
             164);
 }
 
+// What is only for convenience is left out for them, or they could do nothing.
+TEST_F(ClientQuery, UsersWhoMayNotChangeSettingsGetProgressAndCompressionIfTheServerLikes) {
+  ClientOptions limited = options();
+  limited.user = "limited";
+  Client client(limited);
+  EXPECT_EQ(client.raw_query("SELECT 1", {.on_progress = [](const Progress&) {}}), "1\n");
+  for (const Codec codec : {Codec::kGzip, Codec::kZstd, Codec::kLz4}) {
+    EXPECT_EQ(client.raw_query("SELECT 1", {.accept = codec}), "1\n");
+  }
+}
+
 TEST_F(ClientQuery, UnknownSettingIsRefusedByTheServerUnlessDropped) {
   Client client = this->client();
   const QueryOptions unknown{.settings = {{"no_such_setting", "1"}}};

@@ -1,81 +1,17 @@
 // `millrace query` and `millrace insert` as processes, against a real server.
-#include <fcntl.h>
+#include "tests/integration/command_line.h"
+
 #include <gtest/gtest.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "tests/integration/clickhouse_only.h"
-#include "tests/support/child_process.h"
-#include "tests/support/millrace_process.h"
 #include "transport/compression.h"
 
 namespace millrace::test {
 namespace {
-
-// What it wrote to standard output and standard error.
-struct Answer {
-  int code = -1;
-  std::string out, error;
-};
-
-class CommandLine : public WithClickHouse {
- protected:
-  static std::map<std::string, std::string> environment() {
-    auto environment = sanitizer_environment();
-    environment["CLICKHOUSE_URL"] = server().url();
-    environment["MILLRACE"] = built_program("millrace").string();
-    return environment;
-  }
-
-  // A line of the shell, in which m is the program.
-  static Answer shell(const std::string& line,
-                      const std::map<std::string, std::string>& more = {}) {
-    auto all = environment();
-    for (const auto& [key, value] : more) all[key] = value;
-    const auto out = file("stdout"), error = file("stderr");
-    const std::string script = "m() { \"$MILLRACE\" \"$@\"; }\n{ " + line + "\n} > '" +
-                               out.string() + "' 2> '" + error.string() + "'";
-    const ProgramResult result = run_program({"/bin/sh", "-c", script}, kPatience, all);
-    return {
-        .code = result.exit_code, .out = read_file(out), .error = read_file(error) + result.output};
-  }
-
-  static std::string quoted(const std::filesystem::path& path) {
-    return " '" + path.string() + "' ";
-  }
-};
-
-testing::AssertionResult has(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << part << " is not in: " << text;
-}
-
-// A pipe that this test holds open, so that its reader waits for more.
-class Fifo {
- public:
-  explicit Fifo(const std::filesystem::path& path) {
-    if (mkfifo(path.c_str(), 0600) == 0) fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
-  }
-  ~Fifo() { close(fd_); }
-  Fifo(const Fifo&) = delete;
-  bool write(const std::string& bytes) const {
-    return ::write(fd_, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
-  }
-
-  bool drained() const {
-    int left = -1;
-    return ioctl(fd_, FIONREAD, &left) == 0 && left == 0;
-  }
-
- private:
-  int fd_ = -1;
-};
 
 class CommandQuery : public CommandLine {};
 class CommandInsert : public CommandLine {

@@ -30,7 +30,7 @@ void expect_aborted(HttpSessionPool& pool, Blocked&& blocked, Call&& call) {
   auto ended = std::async(std::launch::async, [&] { thrown_by<AbortedError>(call); });
   EXPECT_TRUE(eventually(blocked, kPatience, "the call to block", milliseconds(1)));
   pool.abort();
-  EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+  EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
   ended.get();
   EXPECT_TRUE(pool.aborted());
   EXPECT_EQ(pool.stats().open, 0u);
@@ -95,7 +95,7 @@ TEST(Abort, EndsAWaitForASession) {
     EXPECT_TRUE(eventually([&] { return pool.stats().waiting == 1; }, kPatience, "a waiter",
                            milliseconds(1)));
     pool.abort();
-    EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+    EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
   }
   EXPECT_EQ(pool.stats().open, 0u);
 }

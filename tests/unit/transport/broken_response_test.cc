@@ -82,7 +82,7 @@ TEST(StalledResponse, EndsAtTheDeadlineWithTheBodyUnfinished) {
   for (const char* bytes : {"", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\n\r\n",
                             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
                             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"}) {
-    TransportRig rig({answer_and_stall(bytes)}, with_request_timeout(milliseconds(150)));
+    TransportRig rig({answer_and_stall(bytes)}, with_request_timeout(milliseconds(1000)));
     const auto error =
         thrown_by<NetworkError>([&] { rig.client.raw_insert("t", "{}", with_token()); });
     ASSERT_TRUE(error);

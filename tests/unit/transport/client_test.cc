@@ -55,6 +55,62 @@ TEST_F(ClientOnTheWire, AnInsertHasItsStatementInTheUrlAndItsLengthInTheHeader) 
   EXPECT_THAT(request, Not(HasSubstr("p%20w")));
 }
 
+TEST_F(ClientOnTheWire, ColumnsThatAreQuotedAlreadyAreLeftAsTheyAre) {
+  rig().client.raw_insert("t", "", {.columns = {"`a``b`", "\"c d\"", "`e", "``", "`f` g"}});
+  EXPECT_EQ(parameter(sent(), "query"),
+            "INSERT+INTO+%60t%60+%28%60a%60%60b%60%2C+%22c+d%22%2C+%60%5C%60e%60%2C+%60%5C%60%5C%60"
+            "%60%2C+%60%5C%60f%5C%60+g%60%29+FORMAT+Native");
+}
+
+TEST_F(ClientOnTheWire, WithoutATimeOutItWaits) {
+  for (const auto none : {std::chrono::milliseconds(0), std::chrono::milliseconds::max()}) {
+    TransportRig& r = rig(with_request_timeout(none), http_response(200, "Ok."));
+    EXPECT_EQ(r.client.raw_query("SELECT 1"), "Ok.");
+    EXPECT_EQ(r.client.raw_stream("SELECT 1").next_chunk(), "Ok.");
+    r.client.raw_insert("t", PushSource([](BodyWriter& out) { out.write("1"); }), {});
+    r.client.ping();
+  }
+}
+
+TEST_F(ClientOnTheWire, ATokenCanBeExchanged) {
+  Client& client = rig({.access_token = "one"}).client;
+  client.raw_query("SELECT 1");
+  client.set_access_token("two");
+  client.raw_query("SELECT 1");
+  const std::string requests = sent();
+  const auto first = requests.find("Authorization: Bearer one\r\n");
+  ASSERT_NE(first, std::string::npos);
+  EXPECT_NE(requests.find("Authorization: Bearer two\r\n", first), std::string::npos);
+  EXPECT_THROW(client.set_access_token("a\nb"), UsageError);
+  EXPECT_THROW(rig({.password = "p"}).client.set_access_token("x"), UsageError);
+}
+
+TEST_F(ClientOnTheWire, ACertificateStandsForItsUser) {
+  rig({.user = "me", .certificate_auth = true}).client.raw_query("SELECT 1");
+  const std::string request = sent();
+  EXPECT_THAT(request, HasSubstr("X-ClickHouse-User: me\r\n"));
+  EXPECT_THAT(request, HasSubstr("X-ClickHouse-SSL-Certificate-Auth: on\r\n"));
+  EXPECT_THAT(request, Not(HasSubstr("X-ClickHouse-Key")));
+  EXPECT_THAT(request, Not(HasSubstr("Authorization")));
+  EXPECT_THROW(rig({.password = "p", .certificate_auth = true}), UsageError);
+  EXPECT_THROW(rig({.access_token = "t", .certificate_auth = true}), UsageError);
+  EXPECT_THROW(rig({.user = "", .certificate_auth = true}), UsageError);
+}
+
+TEST(ClientsPool, HasTheClientsConnectTimeout) {
+  ClientOptions options = ClientOptions::from_dsn("http://h?connect_timeout=3");
+  EXPECT_TRUE(options.settings.empty());
+  options.connect = false;
+  const Client client(options);
+  EXPECT_EQ(client.pool()->options().connect_timeout, std::chrono::seconds(3));
+  EXPECT_NE(client.pool(), default_pool());
+  options.pool_mgr = default_pool();
+  EXPECT_THROW(Client{options}, UsageError);
+  options.pool_mgr.reset();
+  options.connect_timeout = std::chrono::milliseconds(0);
+  EXPECT_THROW(Client{options}, UsageError);
+}
+
 TEST_F(ClientOnTheWire, ABodyInManyPiecesArrivesWhole) {
   std::vector<std::string> parts;
   parts.reserve(100);

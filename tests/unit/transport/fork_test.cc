@@ -17,6 +17,9 @@
 #include "tests/support/tls_authority.h"
 #include "tests/support/tls_front.h"
 #include "tests/unit/transport/connect_rig.h"
+#include "transport/client.h"
+#include "transport/common_settings.h"
+#include "transport/session_lock.h"
 
 namespace millrace::test {
 namespace {
@@ -199,6 +202,56 @@ TEST_F(Fork, WhileOtherThreadsUseThePoolLeavesNoLockBehind) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(pool_.stats().leased, 1u);
   EXPECT_TRUE(tls.session().silent());
+}
+
+// Its locks are free in the child, whatever threads of the parent were about.
+TEST_F(Fork, SessionsThatAreBusyInTheParentAreFreeInTheChild) {
+  SessionLock held = SessionLock::take("held", {});
+  std::atomic<bool> stop{false};
+  std::atomic<bool> running{false};
+  std::thread busy([&] {
+    const std::string id = "busy";
+    while (!stop) {
+      const SessionLock lock = SessionLock::take(id, std::chrono::seconds(60));
+      common::get_setting("max_error_size");
+      running = true;
+    }
+  });
+  ASSERT_TRUE(eventually([&] { return running.load(); }, kPatience, "the thread to run"));
+  for (int i = 0; i < 20; ++i) {
+    Child child([&] {
+      {
+        const SessionLock mine = SessionLock::take("held", {});
+        held.release();  // the parent's: not this one
+        try {
+          SessionLock::take("held", std::chrono::milliseconds(1));
+          return false;
+        } catch (const SessionBusyError&) {
+        }
+      }
+      common::set_setting("product_name", "child");
+      for (const char* id : {"held", "busy"})
+        SessionLock::take(id, {});  // throws if it is not free
+      return true;
+    });
+    EXPECT_TRUE(child.wait());
+  }
+  stop = true;
+  busy.join();
+  EXPECT_THROW(SessionLock::take("held", {}), SessionBusyError);
+}
+
+TEST_F(Fork, AClientHasAnotherSessionInTheChild) {
+  EndpointList endpoints({servers_.plain()});
+  Client client({}, endpoints, pool_);
+  ASSERT_EQ(client.raw_query("SELECT 1"), "fine");
+  const std::string parents = client.session_id();
+  Child child([&] {
+    const std::string mine = client.session_id();
+    return mine != parents && client.raw_query("SELECT 1") == "fine" && client.session_id() == mine;
+  });
+  EXPECT_TRUE(child.wait());
+  EXPECT_EQ(client.session_id(), parents);
 }
 
 TEST(DefaultPool, IsOneInAProcessAndAnotherInAChild) {

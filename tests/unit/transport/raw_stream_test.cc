@@ -1,10 +1,12 @@
 // Results read piece by piece: what is handed out, how the end is proven, what a failure leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <istream>
 #include <iterator>
 #include <sstream>
@@ -154,6 +156,37 @@ INSTANTIATE_TEST_SUITE_P(
                     Cut{"length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"}),
     [](const auto& test) { return test.param.name; });
 
+// Whatever reads, a failure that was told once is never the end the next time.
+TEST_P(CutStream, FailsAtEveryLaterRead) {
+  TransportRig rig({answer_and_close(GetParam().bytes)}, no_session());
+  const TempDir folder("stream");
+  const auto file = folder.path() / "result.csv";
+  std::ofstream(file) << "old";
+  std::array<std::byte, 8> bytes;
+  std::ostringstream out;
+  const std::vector<std::function<void(RawStream&)>> readers{
+      [](RawStream& stream) { stream.next_chunk(); },
+      [&](RawStream& stream) { stream.read(bytes); },
+      [&](RawStream& stream) { stream.copy_to(out); },
+      [&](RawStream& stream) { stream.copy_to(out, RawStream::kReadAheadBytes); },
+      [&](RawStream& stream) { stream.save_as(file); },
+      [](RawStream& stream) {
+        stream.istream().clear();
+        stream.istream().get();
+      }};
+  for (const auto& first : readers) {
+    RawStream stream = rig.client.raw_stream("SELECT 1");
+    const auto read_all = [&] {
+      for (;;) first(stream);
+    };
+    EXPECT_TRUE(thrown_by<NetworkError>(read_all));
+    for (const auto& later : readers) {
+      EXPECT_TRUE(thrown_by<NetworkError>([&] { later(stream); }));
+    }
+  }
+  EXPECT_EQ(content_of(file), "old");
+}
+
 TEST(RawStream, AnExceptionBehindTheDataIsThrown) {
   for (const bool whole : {true, false}) {
     std::string bytes = chunked_head() + chunk("abc") + chunk(exception_frame(kMessage));
@@ -271,6 +304,24 @@ TEST(RawStream, AnotherThreadCanCancel) {
   canceller.join();
 }
 
+TEST(RawStream, ClosedWhileAnotherThreadReadsEndsThatRead) {
+  SilentStream silent;
+  EXPECT_EQ(silent.stream.next_chunk(), "abc");
+  std::thread closer([&] { silent.stream.close(); });
+  EXPECT_THROW(silent.stream.next_chunk(), Error);  // StreamClosedError if it came first
+  closer.join();
+  EXPECT_THROW(silent.stream.next_chunk(), Error);
+}
+
+// Its own writer, here: what it was given must not go away under it.
+TEST(RawStream, ClosedByItsOwnWriterFails) {
+  SilentStream silent;
+  const TempDir folder("stream");
+  EXPECT_THROW(silent.stream.save_as(folder.path() / "x", 0, [&](auto) { silent.stream.close(); }),
+               NetworkError);
+  EXPECT_THAT(files_in(folder.path()), ElementsAre());
+}
+
 TEST(RawStream, TwoReadersAtOnceAreReported) {
   SilentStream silent;
   std::optional<std::string> what;
@@ -320,6 +371,43 @@ TEST(RawStream, IsSavedWithAndWithoutReadingAhead) {
   EXPECT_THAT(files_in(folder.path()), ElementsAre("result.csv"));
 }
 
+TEST(RawStream, IsSavedCompressedIfSoWanted) {
+  TransportRig rig({answer_all(http_response(200, "abc"))});
+  const TempDir folder("stream");
+  const auto file = folder.path() / "result.csv.gz";
+  EXPECT_EQ(rig.client.raw_stream("SELECT 1").save_as(file, 0, {}, Codec::kGzip), 3u);
+  std::string packed = content_of(file), plain(10, '\0');
+  std::string_view left = packed;
+  const auto decompressor = Decompressor::make(Codec::kGzip);
+  plain.resize(decompressor->decompress(left, plain.data(), plain.size()));
+  EXPECT_EQ(plain, "abc");
+}
+
+TEST(RawStream, IsWrittenIntoADeviceOrPipeThatIsThere) {
+  TransportRig rig({answer_all(http_response(200, "abc"))});
+  const TempDir folder("stream");
+  const auto pipe = folder.path() / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = content_of(pipe); });
+  EXPECT_EQ(rig.client.raw_stream("SELECT 1").save_as(pipe), 3u);
+  reader.join();
+  EXPECT_EQ(got, "abc");
+  EXPECT_TRUE(std::filesystem::is_fifo(pipe));
+  EXPECT_THAT(files_in(folder.path()), ElementsAre("pipe"));
+}
+
+TEST(RawStream, IsSavedWhereALinkLeads) {
+  TransportRig rig({answer_all(http_response(200, "abc"))});
+  const TempDir folder("stream");
+  const auto file = folder.path() / "file", link = folder.path() / "link";
+  std::ofstream(file) << "old";
+  std::filesystem::create_symlink("file", link);
+  rig.client.raw_stream("SELECT 1").save_as(link);
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(content_of(file), "abc");
+}
+
 TEST(RawStream, AWriterThatFailsEndsTheRead) {
   TransportRig rig({[](ScriptedConnection& connection) {
     connection.read_request();
@@ -331,6 +419,7 @@ TEST(RawStream, AWriterThatFailsEndsTheRead) {
   for (const std::size_t ahead : {std::size_t{1} << 20, std::size_t{0}}) {
     RawStream stream = rig.client.raw_stream("SELECT 1");
     EXPECT_THROW(stream.copy_to(out, ahead), std::system_error);
+    EXPECT_THROW(stream.next_chunk(), std::system_error) << "a piece was lost";
   }
   RawStream nowhere = rig.client.raw_stream("SELECT 1");
   EXPECT_THROW(nowhere.save_as("/nonexistent/folder/x"), std::system_error);

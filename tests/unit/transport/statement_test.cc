@@ -150,6 +150,15 @@ TEST(IsInsert, KnowsInserts) {
   }
 }
 
+TEST(QuotedIdentifiers, AreQuotedFromEndToEnd) {
+  for (const char* text : {"`a`", "\"a b\"", "`a``b`", "`a\\`b`"}) {
+    EXPECT_TRUE(is_quoted_identifier(text)) << text;
+  }
+  for (const char* text : {"", "`", "``", "a", "'a'", "`a", "`a`b`", "`a`, `b`", "`a\\`", " `a`"}) {
+    EXPECT_FALSE(is_quoted_identifier(text)) << text;
+  }
+}
+
 TEST(PlaceholderNames, FollowTheServersGrammar) {
   for (const char* name : {"a", "_", "a1", "1a", "1_", "a$b", "$a", "$a$", "select"}) {
     EXPECT_TRUE(is_placeholder_name(name)) << name;

@@ -388,7 +388,7 @@ TEST_F(Tls, AStopAndAnAbortEndTheHandshake) {
     } else {
       stop.request_stop();
     }
-    EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+    EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
     ended.get();
     EXPECT_EQ(pool.stats().open, 0u);
     EXPECT_EQ(pool.stats().connect_failures, 0u);
@@ -404,7 +404,7 @@ TEST_F(Tls, ShuttingASessionDownEndsItsOwnersWait) {
   EXPECT_TRUE(eventually([&] { return server_->accepted() == 1; }, kPatience, "a connection",
                          milliseconds(1)));
   lease.session().shut_down();
-  EXPECT_EQ(ended.wait_for(seconds(10)), std::future_status::ready);
+  EXPECT_EQ(ended.wait_for(seconds(30)), std::future_status::ready);
   ended.get();
   std::move(lease).keep();
   EXPECT_EQ(closed(pool, Reason::kFailed), 1u) << "it is not for anybody else";
