@@ -270,6 +270,36 @@ bool KafkaSession::commit_and_wait(SteadyTime deadline) {
   return wait();
 }
 
+// One turn of waiting for what the others do, while it leaves.
+void KafkaSession::wait_leaving() {
+  (void)consumer_.poll(kDrainWait);
+  on_errors();
+  if (!aborted()) serve_group(std::chrono::steady_clock::now());  // which may take seconds
+  end_commit(milliseconds{0});
+}
+
+// True when the broker has all that is done. It is tried until the grace is over: a broker that is
+// away for a moment, or a coordinator that moves, refuses or does not answer.
+bool KafkaSession::commit_last() {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto limit = [&] {
+    return aborted() ? begun + kAbortTimeout
+                     : std::max(stop_.deadline(), begun + kLastCommitTimeout);
+  };
+  for (;;) {
+    // In slices, as an abort may come meanwhile.
+    const auto next = std::chrono::steady_clock::now() + kCommitRetry;
+    if (commit_and_wait(std::min(limit(), next)) &&
+        to_commit(std::chrono::steady_clock::now()).empty()) {
+      return true;
+    }
+    do {
+      if (broken_ || std::chrono::steady_clock::now() >= limit()) return false;
+      wait_leaving();
+    } while (std::chrono::steady_clock::now() < next);
+  }
+}
+
 // The drain. Also after an abort what is acknowledged is committed and the group is told, each
 // bounded by a second: otherwise those rows would be inserted twice and the partitions would wait
 // for the session time-out.
@@ -278,24 +308,17 @@ bool KafkaSession::leave() {
   hand_.clear();
   update_pauses();
   producer_.cut_all(CutReason::kLeaving);
-  auto now = std::chrono::steady_clock::now();
-  while (!producer_.all_idle() && now < stop_.deadline() && !broken_) {
-    (void)consumer_.poll(kDrainWait);
-    on_errors();
-    serve_group(now);
-    end_commit(milliseconds{0});
-    commit_when_due(now);
-    now = std::chrono::steady_clock::now();
+  while (!producer_.all_idle() && std::chrono::steady_clock::now() < stop_.deadline() && !broken_) {
+    wait_leaving();
+    commit_when_due(std::chrono::steady_clock::now());
   }
-  const bool aborted = stop_.deadline() == SteadyTime{};
   bool complete = producer_.all_idle() && !broken_;
-  if (!commit_and_wait(now + (aborted ? kAbortTimeout : kLastCommitTimeout)) ||
-      !to_commit(std::chrono::steady_clock::now()).empty()) {
+  if (!commit_last()) {
     complete = false;
     log(LogLevel::kWarning, "kafka/leave",
         "the last commit failed or did not resolve: what it names is read again");
   }
-  if (!consumer_.close(aborted ? kAbortTimeout : kCloseTimeout)) {
+  if (!consumer_.close(aborted() ? kAbortTimeout : kCloseTimeout)) {
     log(LogLevel::kWarning, "kafka/leave", "left the group without its answer");
   }
   return complete;

@@ -106,6 +106,9 @@ class KafkaSession {
   bool forget_unplanned(SteadyTime now);
   void end_commit(std::chrono::milliseconds timeout);
   bool commit_and_wait(SteadyTime deadline);
+  bool aborted() const { return stop_.deadline() == SteadyTime{}; }
+  void wait_leaving();
+  bool commit_last();
   bool leave();
 
   const KafkaReaderOptions& options_;

@@ -1,6 +1,8 @@
 // A KafkaReader against a real broker: where it begins, what it commits, how it joins and leaves.
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "tests/unit/service/kafka_reader_fixture.h"
 
 namespace millrace::test {
@@ -50,6 +52,23 @@ TEST_F(KafkaReaderTest, AnAbortCommitsWhatWasAcknowledgedAndNothingElse) {
   }
   EXPECT_EQ(committed()[0], kafka_->end_offsets(topic_).at(0));
   EXPECT_EQ(committed()[1], 0);
+}
+
+TEST_F(KafkaReaderTest, ABrokerThatIsAwayDuringTheLastCommitIsWaitedForWhileThereIsGrace) {
+  make_topic(2, 100);
+  RigOptions options = rig_options();
+  options.source.commit_interval = std::chrono::hours{1};
+  KafkaRig rig(options);
+  ASSERT_TRUE(eventually([&] { return committed().size() == 2; }, kPatience, "the first commit"));
+  produce(5'000);
+  ASSERT_TRUE(all_received());
+  kafka_->kill9();
+  auto drained = std::async(std::launch::async, [&] { return rig.drain(kPatience); });
+  // The absence itself is what is tested: longer than one try to commit takes.
+  EXPECT_EQ(drained.wait_for(milliseconds{4'000}), std::future_status::timeout);
+  kafka_->start();
+  EXPECT_TRUE(drained.get());
+  EXPECT_EQ(committed(), kafka_->end_offsets(topic_));
 }
 
 TEST_F(KafkaReaderTest, ASecondConsumerJoinsAndLeavesWithNothingLostOrDoubled) {
