@@ -50,15 +50,15 @@ struct ConfiguredPipeline {
   std::unique_ptr<Pipeline> pipeline;
 };
 
-ConfiguredPipeline build_pipeline(const PipelineConfig& config, ByteBudget& budget,
-                                  BlockQueue& queue, const LogSink& log) {
+ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t prefetch_of_all_bytes,
+                                  ByteBudget& budget, BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
   built.targets = std::make_shared<TargetCatalog>(config);
   std::vector<std::unique_ptr<SourceReader>> readers;
   for (auto& reader : make_kafka_readers(
            config,
            [targets = built.targets](const std::string& topic) { return targets->of_topic(topic); },
-           budget, log)) {
+           budget, prefetch_of_all_bytes, log)) {
     built.readers.push_back(reader.get());
     readers.push_back(std::move(reader));
   }
@@ -82,7 +82,7 @@ struct Application::Parts {
         workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
         monitor(config.clickhouse.client, endpoints, http_sessions, log) {
     for (const PipelineConfig& pipeline : config.pipelines) {
-      pipelines.push_back(build_pipeline(pipeline, budget, queue, log));
+      pipelines.push_back(build_pipeline(pipeline, config.prefetch_bytes(), budget, queue, log));
     }
     status = std::make_unique<StatusGatherer>(status_sources(config_file));
     admin = std::make_unique<AdminServer>(config.admin, admin_handlers());

@@ -30,11 +30,9 @@ std::string with_hint(const KafkaError& error) {
 
 }  // namespace
 
-KafkaSession::KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes,
-                           ByteBudget& budget, KafkaStats& stats, KafkaFaults& faults,
-                           Producer& producer, const StopSignal& stop)
+KafkaSession::KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
+                           KafkaFaults& faults, Producer& producer, const StopSignal& stop)
     : options_(options),
-      reserved_bytes_(reserved_bytes),
       budget_(budget),
       stats_(stats),
       faults_(faults),
@@ -187,8 +185,8 @@ bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
     case AppendResult::kAppended:
       return true;
     case AppendResult::kBudgetSpent:
-      if (fits_budget(BlockBuffer::bytes_needed(record, lane.target().layout()), reserved_bytes_,
-                      budget_.limit())) {
+      if (fits_budget(BlockBuffer::bytes_needed(record, lane.target().layout()),
+                      options_.prefetch_of_all_bytes, budget_.limit())) {
         return false;
       }
       return refuse(*partition, record);
@@ -207,7 +205,8 @@ bool KafkaSession::refuse(Partition& partition, const Record& record) {
       "the record at " + partition.name() + " offset " + std::to_string(record.offset) + " needs " +
       std::to_string(BlockBuffer::bytes_needed(record, partition.lane->target().layout())) +
       " bytes, and memory.budget (" + std::to_string(budget_.limit()) +
-      " bytes, of which source.kafka.prefetch takes " + std::to_string(reserved_bytes_) +
+      " bytes, of which source.kafka.prefetch of all consumers takes " +
+      std::to_string(options_.prefetch_of_all_bytes) +
       ") has no room for it: raise memory.budget; the partition waits";
   wait.attempts = 1;
   log(LogLevel::kError, "record_too_large/" + partition.name(), wait.message, &partition);

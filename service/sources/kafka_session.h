@@ -29,8 +29,8 @@ class KafkaSession {
  public:
   // Everything that is passed must outlive it. Throws std::runtime_error when librdkafka refuses
   // the settings.
-  KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes, ByteBudget& budget,
-               KafkaStats& stats, KafkaFaults& faults, Producer& producer, const StopSignal& stop);
+  KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
+               KafkaFaults& faults, Producer& producer, const StopSignal& stop);
   ~KafkaSession();
   KafkaSession(const KafkaSession&) = delete;
 
@@ -112,7 +112,6 @@ class KafkaSession {
   bool leave();
 
   const KafkaReaderOptions& options_;
-  const std::size_t reserved_bytes_;
   ByteBudget& budget_;
   KafkaStats& stats_;
   KafkaFaults& faults_;

@@ -261,6 +261,23 @@ TEST_F(WaitingTest, MessageLargerThanTheBudgetNamesTheSetting) {
   EXPECT_EQ(larger.stop(), 0);
 }
 
+// It would fit beside the prefetch of its own consumer, but the other one's is not coming back.
+TEST_F(WaitingTest, MessageLargerThanWhatAllConsumersLeaveNamesTheSetting) {
+  kafka().create_topic(name(), 1);
+  create_rows_table(clickhouse(), name(), 1000);
+  kafka().produce_texts(name(),
+                        {row_json(0), R"({"n":1,"text":")" + std::string(850'000, 'x') + "\"}"});
+  Millrace millrace(
+      folder(), clickhouse_yaml() +
+                    pipelines_yaml("consumers: 2, prefetch: 128KiB", "batch: {max_bytes: 64KiB}") +
+                    "memory: {budget: 1MiB}\n" + "shutdown: {grace: 1s}\n");
+  millrace.start();
+  EXPECT_TRUE(eventually([&] { return millrace.log().find("memory.budget") != std::string::npos; },
+                         kPatience, "the log names the setting"));
+  EXPECT_TRUE(has_rows(name(), 1)) << "the row before it";
+  millrace.stop();
+}
+
 TEST_F(WaitingTest, MessageThatTakesNearlyTheWholeBudgetArrives) {
   kafka().create_topic(name(), 1);
   create_rows_table(clickhouse(), name(), 1000);
