@@ -64,6 +64,7 @@ bool KafkaSession::try_assign(SteadyTime now) {
     return false;
   }
   open_lanes(added);
+  clear_access_faults();
   KafkaPartitions all;
   for (const auto& [key, partition] : partitions_) {
     all.push_back(partition.at(partition.lane->next_offset()));
@@ -147,6 +148,16 @@ void KafkaSession::close_lanes(const KafkaPartitions& partitions) {
   stats_.partitions.set(static_cast<std::int64_t>(partitions_.size()));
 }
 
+// Those of topics of which nothing is ours any more. Of the others librdkafka reports a fault once,
+// so it stands until something is read.
+void KafkaSession::clear_access_faults() {
+  for (const std::string& topic : faults_.subjects("access/")) {
+    const bool ours = std::any_of(partitions_.begin(), partitions_.end(),
+                                  [&](const auto& each) { return each.first.first == topic; });
+    if (!ours) faults_.clear("access/" + topic);
+  }
+}
+
 // True when the partitions have been given back.
 bool KafkaSession::try_revoke(SteadyTime now) {
   const KafkaPartitions& leaving = rebalance_->partitions;
@@ -166,8 +177,15 @@ bool KafkaSession::try_revoke(SteadyTime now) {
     log(LogLevel::kWarning, "kafka/revoke", "consumer is replaced: a commit did not resolve");
     broken_ = true;
   }
+  KafkaPartitions assigned = leaving;  // not those without an offset to start at
+  std::erase_if(assigned, [this](const KafkaPartition& each) {
+    return !partitions_.contains({each.topic, each.partition});
+  });
   close_lanes(leaving);
-  if (const KafkaError error = consumer_.unassign(leaving)) {
+  for (const KafkaPartition& each : leaving) {
+    faults_.clear("start/" + each.topic + "/" + std::to_string(each.partition));
+  }
+  if (const KafkaError error = consumer_.unassign(assigned)) {
     log(LogLevel::kError, "kafka/revoke", "consumer is replaced, cannot unassign: " + error.text);
     broken_ = true;
   }

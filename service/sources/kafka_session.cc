@@ -43,6 +43,9 @@ KafkaSession::KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget
 KafkaSession::~KafkaSession() {
   hand_.clear();
   for (auto& [key, partition] : partitions_) producer_.close_lane(*partition.lane);
+  for (const std::string prefix : {"start/", "access/"}) {
+    for (const std::string& subject : faults_.subjects(prefix)) faults_.clear(prefix + subject);
+  }
   stats_.partitions.set(0);
   stats_.partitions_paused.set(0);
   if (consumer_.commit_in_flight()) stats_.commits_in_flight.add(-1);
@@ -231,7 +234,9 @@ void KafkaSession::on_message_error(const KafkaMessage& message, SteadyTime now)
     return;
   }
   const std::string topic = message.topic();
-  if (concerns_topic(error.name)) {
+  // Without a partition it is the topic's metadata that is refused, which is asked for again.
+  if (concerns_topic(error.name) ||
+      (error.name == "TOPIC_AUTHORIZATION_FAILED" && message.partition() < 0)) {
     faults_.set("topic/" + topic, "topic " + topic + ": " + with_hint(error));
   } else if (error.name == "TOPIC_AUTHORIZATION_FAILED") {
     faults_.set("access/" + topic, "topic " + topic + ": " + with_hint(error));

@@ -91,6 +91,7 @@ class KafkaSession {
   bool try_revoke(SteadyTime now);
   void open_lanes(const KafkaPartitions& partitions);
   void close_lanes(const KafkaPartitions& partitions);
+  void clear_access_faults();
   KafkaPartitions to_commit(SteadyTime now);
   void commit_when_due(SteadyTime now);
   void begin_commit(const KafkaPartitions& partitions);

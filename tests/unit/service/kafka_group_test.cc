@@ -156,5 +156,27 @@ TEST_F(KafkaReaderTest, WithoutACommittedOffsetStartOffsetErrorReadsNothingAndSa
   EXPECT_EQ(received_->records(), 0u);
 }
 
+TEST_F(KafkaReaderTest, APartitionWithoutACommittedOffsetThatLeavesIsNoReasonAnyMore) {
+  make_topic(2, 100);
+  for (const std::string assignment : {"range", "cooperative-sticky"}) {
+    SCOPED_TRACE(assignment);
+    RigOptions options = rig_options();
+    options.source.start_offset = "error";
+    options.source.assignment = assignment;
+    options.source.group += assignment;
+    KafkaRig first(options);
+    const auto named = [&](const KafkaRig& rig) {
+      const std::string reason = rig.reader().not_ready_reason();
+      return std::count(reason.begin(), reason.end(), '/');  // of <topic>/<partition>
+    };
+    ASSERT_TRUE(eventually([&] { return named(first) == 2; }, kPatience, "both partitions"));
+    KafkaRig second(options);
+    ASSERT_TRUE(eventually([&] { return named(first) == 1 && named(second) == 1; }, kPatience,
+                           "each names the partition that it has"))
+        << first.reader().not_ready_reason();
+    EXPECT_FALSE(first.logged("consumer is replaced"));
+  }
+}
+
 }  // namespace
 }  // namespace millrace::test
