@@ -325,6 +325,11 @@ bool KafkaSession::leave() {
   stopping_ = true;
   hand_.clear();
   update_pauses();
+  // A planned block that is not read to its end can't be cut anywhere else, and nothing more is
+  // read: the plan stays where it is, for the next owner.
+  for (auto& [key, partition] : partitions_) {
+    if (partition.lane->replaying()) producer_.forget_unplanned(*partition.lane);
+  }
   producer_.cut_all(CutReason::kLeaving);
   while (!producer_.all_idle() && std::chrono::steady_clock::now() < stop_.deadline() && !broken_) {
     wait_leaving();

@@ -3,12 +3,14 @@
 
 #include <future>
 
+#include "service/sources/kafka_client.h"
 #include "tests/unit/service/kafka_reader_fixture.h"
 
 namespace millrace::test {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 TEST_F(KafkaReaderTest, CommitsNothingOfAPartitionWhoseBlocksAreNotAcknowledged) {
   make_topic(2, 10'000);
@@ -176,6 +178,32 @@ TEST_F(KafkaReaderTest, APartitionWithoutACommittedOffsetThatLeavesIsNoReasonAny
         << first.reader().not_ready_reason();
     EXPECT_FALSE(first.logged("consumer is replaced"));
   }
+}
+
+// As when SIGTERM comes soon after a restart.
+TEST_F(KafkaReaderTest, ADrainInTheMiddleOfAPlannedBlockLeavesItToTheNextOwner) {
+  make_topic(1, 100);
+  RigOptions options = rig_options();
+  options.source.delivery = Delivery::kExactlyOnce;
+  // A former owner's block that has 100 of its records in the topic yet.
+  const TableTarget target{.pipeline = "p", .table = "t", .columns = {}};
+  const Checkpoint planned{.position = 0,
+                           .ends = {50, 1'000},
+                           .incarnation = "inc",
+                           .config = hash_text({target.config_hash(), "skip"})};
+  {
+    KafkaConsumer former(options.source, "former", nullptr);
+    ASSERT_FALSE(former.start_commit({{topic_, 0, planned.position, {}, plan_text(planned)}}));
+    const auto result = former.take_commit_result(kPatience);
+    ASSERT_TRUE(result && !result->error);
+  }
+  KafkaRig rig(options);
+  ASSERT_TRUE(eventually([&] { return committed()[0] == 50; }, kPatience, "the first block"));
+  ASSERT_TRUE(eventually([&] { return rig.reader().stats().messages.value() == 100; }, kPatience,
+                         "all read"));
+  EXPECT_TRUE(rig.drain(seconds{20}));
+  EXPECT_EQ(received_->records(), 50u);
+  EXPECT_EQ(committed()[0], 50);
 }
 
 }  // namespace
