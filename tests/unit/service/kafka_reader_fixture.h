@@ -50,7 +50,7 @@ class KafkaReaderTest : public testing::Test {
     options.source.commit_interval = std::chrono::milliseconds{100};
     // Quick where the broker's defaults are slow.
     options.source.options = {{"topic.metadata.refresh.interval.ms", "500"},
-                              {"session.timeout.ms", "6000"},
+                              {"session.timeout.ms", "20000"},
                               {"heartbeat.interval.ms", "300"},
                               {"reconnect.backoff.max.ms", "500"}};
     options.received = received_;
