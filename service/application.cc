@@ -51,7 +51,7 @@ struct ConfiguredPipeline {
   std::unique_ptr<Pipeline> pipeline;
 };
 
-ConfiguredPipeline build_pipeline(const PipelineConfig& config,
+ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t prefetch_of_all_bytes,
                                   std::shared_ptr<DeadLetterStore> dead_letters, ByteBudget& budget,
                                   BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
@@ -60,7 +60,7 @@ ConfiguredPipeline build_pipeline(const PipelineConfig& config,
   for (auto& reader : make_kafka_readers(
            config,
            [targets = built.targets](const std::string& topic) { return targets->of_topic(topic); },
-           budget, log)) {
+           budget, prefetch_of_all_bytes, log)) {
     built.readers.push_back(reader.get());
     readers.push_back(std::move(reader));
   }
@@ -85,7 +85,7 @@ struct Application::Parts {
         monitor(config.clickhouse.client, endpoints, http_sessions, log) {
     for (const PipelineConfig& pipeline : config.pipelines) {
       pipelines.push_back(build_pipeline(
-          pipeline,
+          pipeline, config.prefetch_bytes(),
           make_dead_letter_archive(pipeline, config.clickhouse.client, endpoints, http_sessions),
           budget, queue, log));
     }

@@ -248,6 +248,14 @@ Config load_config(const std::filesystem::path& path) {
   return parse_config(text, path.string());
 }
 
+std::size_t Config::prefetch_bytes() const {
+  std::size_t sum = 0;
+  for (const PipelineConfig& pipeline : pipelines) {
+    sum += pipeline.kafka.consumers * pipeline.kafka.prefetch_bytes;
+  }
+  return sum;
+}
+
 std::string PipelineConfig::table_of(const std::string& topic) const {
   if (const auto found = tables.find(topic); found != tables.end()) return found->second;
   if (!table.empty()) return table;

@@ -86,6 +86,9 @@ struct Config {
   LogConfig log;
   ShutdownConfig shutdown;
   std::vector<PipelineConfig> pipelines;
+
+  // What all consumers take of memory.budget and keep.
+  std::size_t prefetch_bytes() const;
 };
 
 // The file can't be used. what() has one line for each fault: `file:line: what, nearest name or

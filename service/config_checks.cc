@@ -146,9 +146,7 @@ void check_pairs(const Config& config, ConfigFaults& faults) {
 // in.
 void check_memory(const Config& config, ConfigFaults& faults) {
   const std::size_t budget = config.memory.budget_bytes;
-  std::size_t prefetch = 0;
-  for (const PipelineConfig& pipeline : config.pipelines)
-    prefetch += pipeline.kafka.consumers * pipeline.kafka.prefetch_bytes;
+  const std::size_t prefetch = config.prefetch_bytes();
   if (prefetch >= budget) {
     faults.add(faults.line_of("memory.budget"),
                "memory.budget (" + print_bytes(budget) +

@@ -64,6 +64,7 @@ bool KafkaSession::try_assign(SteadyTime now) {
     return false;
   }
   open_lanes(added);
+  clear_access_faults();
   KafkaPartitions all;
   for (const auto& [key, partition] : partitions_) {
     all.push_back(partition.at(partition.lane->next_offset()));
@@ -147,6 +148,16 @@ void KafkaSession::close_lanes(const KafkaPartitions& partitions) {
   stats_.partitions.set(static_cast<std::int64_t>(partitions_.size()));
 }
 
+// Those of topics of which nothing is ours any more. Of the others librdkafka reports a fault once,
+// so it stands until something is read.
+void KafkaSession::clear_access_faults() {
+  for (const std::string& topic : faults_.subjects("access/")) {
+    const bool ours = std::any_of(partitions_.begin(), partitions_.end(),
+                                  [&](const auto& each) { return each.first.first == topic; });
+    if (!ours) faults_.clear("access/" + topic);
+  }
+}
+
 // True when the partitions have been given back.
 bool KafkaSession::try_revoke(SteadyTime now) {
   const KafkaPartitions& leaving = rebalance_->partitions;
@@ -166,8 +177,15 @@ bool KafkaSession::try_revoke(SteadyTime now) {
     log(LogLevel::kWarning, "kafka/revoke", "consumer is replaced: a commit did not resolve");
     broken_ = true;
   }
+  KafkaPartitions assigned = leaving;  // not those without an offset to start at
+  std::erase_if(assigned, [this](const KafkaPartition& each) {
+    return !partitions_.contains({each.topic, each.partition});
+  });
   close_lanes(leaving);
-  if (const KafkaError error = consumer_.unassign(leaving)) {
+  for (const KafkaPartition& each : leaving) {
+    faults_.clear("start/" + each.topic + "/" + std::to_string(each.partition));
+  }
+  if (const KafkaError error = consumer_.unassign(assigned)) {
     log(LogLevel::kError, "kafka/revoke", "consumer is replaced, cannot unassign: " + error.text);
     broken_ = true;
   }
@@ -270,6 +288,36 @@ bool KafkaSession::commit_and_wait(SteadyTime deadline) {
   return wait();
 }
 
+// One turn of waiting for what the others do, while it leaves.
+void KafkaSession::wait_leaving() {
+  (void)consumer_.poll(kDrainWait);
+  on_errors();
+  if (!aborted()) serve_group(std::chrono::steady_clock::now());  // which may take seconds
+  end_commit(milliseconds{0});
+}
+
+// True when the broker has all that is done. It is tried until the grace is over: a broker that is
+// away for a moment, or a coordinator that moves, refuses or does not answer.
+bool KafkaSession::commit_last() {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto limit = [&] {
+    return aborted() ? begun + kAbortTimeout
+                     : std::max(stop_.deadline(), begun + kLastCommitTimeout);
+  };
+  for (;;) {
+    // In slices, as an abort may come meanwhile.
+    const auto next = std::chrono::steady_clock::now() + kCommitRetry;
+    if (commit_and_wait(std::min(limit(), next)) &&
+        to_commit(std::chrono::steady_clock::now()).empty()) {
+      return true;
+    }
+    do {
+      if (broken_ || std::chrono::steady_clock::now() >= limit()) return false;
+      wait_leaving();
+    } while (std::chrono::steady_clock::now() < next);
+  }
+}
+
 // The drain. Also after an abort what is acknowledged is committed and the group is told, each
 // bounded by a second: otherwise those rows would be inserted twice and the partitions would wait
 // for the session time-out.
@@ -277,25 +325,23 @@ bool KafkaSession::leave() {
   stopping_ = true;
   hand_.clear();
   update_pauses();
-  producer_.cut_all(CutReason::kLeaving);
-  auto now = std::chrono::steady_clock::now();
-  while (!producer_.all_idle() && now < stop_.deadline() && !broken_) {
-    (void)consumer_.poll(kDrainWait);
-    on_errors();
-    serve_group(now);
-    end_commit(milliseconds{0});
-    commit_when_due(now);
-    now = std::chrono::steady_clock::now();
+  // A planned block that is not read to its end can't be cut anywhere else, and nothing more is
+  // read: the plan stays where it is, for the next owner.
+  for (auto& [key, partition] : partitions_) {
+    if (partition.lane->replaying()) producer_.forget_unplanned(*partition.lane);
   }
-  const bool aborted = stop_.deadline() == SteadyTime{};
+  producer_.cut_all(CutReason::kLeaving);
+  while (!producer_.all_idle() && std::chrono::steady_clock::now() < stop_.deadline() && !broken_) {
+    wait_leaving();
+    commit_when_due(std::chrono::steady_clock::now());
+  }
   bool complete = producer_.all_idle() && !broken_;
-  if (!commit_and_wait(now + (aborted ? kAbortTimeout : kLastCommitTimeout)) ||
-      !to_commit(std::chrono::steady_clock::now()).empty()) {
+  if (!commit_last()) {
     complete = false;
     log(LogLevel::kWarning, "kafka/leave",
         "the last commit failed or did not resolve: what it names is read again");
   }
-  if (!consumer_.close(aborted ? kAbortTimeout : kCloseTimeout)) {
+  if (!consumer_.close(aborted() ? kAbortTimeout : kCloseTimeout)) {
     log(LogLevel::kWarning, "kafka/leave", "left the group without its answer");
   }
   return complete;

@@ -32,7 +32,7 @@ bool KafkaReader::run(Producer& producer, const StopSignal& stop) {
   bool complete = true;
   while (!stop.requested()) {
     try {
-      KafkaSession session(options_, prefetch->bytes(), budget_, stats_, faults_, producer, stop);
+      KafkaSession session(options_, budget_, stats_, faults_, producer, stop);
       complete = session.run();
     } catch (const std::runtime_error& error) {
       faults_.set("consumer", error.what());
@@ -64,10 +64,12 @@ std::optional<ByteReservation> KafkaReader::reserve_prefetch(const StopSignal& s
 std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
                                                              const TargetResolver& targets,
                                                              ByteBudget& budget,
+                                                             std::size_t prefetch_of_all_bytes,
                                                              const LogSink& log) {
   std::vector<std::unique_ptr<KafkaReader>> readers;
   for (unsigned i = 0; i < config.kafka.consumers; ++i) {
-    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, log};
+    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, log,
+                               prefetch_of_all_bytes};
     if (config.kafka.consumers > 1) {
       const std::string suffix = "-" + std::to_string(i);
       options.client_id += suffix;

@@ -44,6 +44,8 @@ struct KafkaReaderOptions {
   std::string client_id = "millrace";
   TargetResolver targets;
   LogSink log;
+  // What all consumers of the process keep of the budget for good, this one's prefetch included.
+  std::size_t prefetch_of_all_bytes;
 };
 
 class KafkaReader : public SourceReader {
@@ -69,6 +71,7 @@ class KafkaReader : public SourceReader {
 std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
                                                              const TargetResolver& targets,
                                                              ByteBudget& budget,
+                                                             std::size_t prefetch_of_all_bytes,
                                                              const LogSink& log);
 
 }  // namespace millrace

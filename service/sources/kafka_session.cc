@@ -30,11 +30,9 @@ std::string with_hint(const KafkaError& error) {
 
 }  // namespace
 
-KafkaSession::KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes,
-                           ByteBudget& budget, KafkaStats& stats, KafkaFaults& faults,
-                           Producer& producer, const StopSignal& stop)
+KafkaSession::KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
+                           KafkaFaults& faults, Producer& producer, const StopSignal& stop)
     : options_(options),
-      reserved_bytes_(reserved_bytes),
       budget_(budget),
       stats_(stats),
       faults_(faults),
@@ -45,6 +43,9 @@ KafkaSession::KafkaSession(const KafkaReaderOptions& options, std::size_t reserv
 KafkaSession::~KafkaSession() {
   hand_.clear();
   for (auto& [key, partition] : partitions_) producer_.close_lane(*partition.lane);
+  for (const std::string prefix : {"start/", "access/"}) {
+    for (const std::string& subject : faults_.subjects(prefix)) faults_.clear(prefix + subject);
+  }
   stats_.partitions.set(0);
   stats_.partitions_paused.set(0);
   if (consumer_.commit_in_flight()) stats_.commits_in_flight.add(-1);
@@ -187,8 +188,8 @@ bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
     case AppendResult::kAppended:
       return true;
     case AppendResult::kBudgetSpent:
-      if (fits_budget(BlockBuffer::bytes_needed(record, lane.target().layout()), reserved_bytes_,
-                      budget_.limit())) {
+      if (fits_budget(BlockBuffer::bytes_needed(record, lane.target().layout()),
+                      options_.prefetch_of_all_bytes, budget_.limit())) {
         return false;
       }
       return refuse(*partition, record);
@@ -207,7 +208,8 @@ bool KafkaSession::refuse(Partition& partition, const Record& record) {
       "the record at " + partition.name() + " offset " + std::to_string(record.offset) + " needs " +
       std::to_string(BlockBuffer::bytes_needed(record, partition.lane->target().layout())) +
       " bytes, and memory.budget (" + std::to_string(budget_.limit()) +
-      " bytes, of which source.kafka.prefetch takes " + std::to_string(reserved_bytes_) +
+      " bytes, of which source.kafka.prefetch of all consumers takes " +
+      std::to_string(options_.prefetch_of_all_bytes) +
       ") has no room for it: raise memory.budget; the partition waits";
   wait.attempts = 1;
   log(LogLevel::kError, "record_too_large/" + partition.name(), wait.message, &partition);
@@ -232,7 +234,9 @@ void KafkaSession::on_message_error(const KafkaMessage& message, SteadyTime now)
     return;
   }
   const std::string topic = message.topic();
-  if (concerns_topic(error.name)) {
+  // Without a partition it is the topic's metadata that is refused, which is asked for again.
+  if (concerns_topic(error.name) ||
+      (error.name == "TOPIC_AUTHORIZATION_FAILED" && message.partition() < 0)) {
     faults_.set("topic/" + topic, "topic " + topic + ": " + with_hint(error));
   } else if (error.name == "TOPIC_AUTHORIZATION_FAILED") {
     faults_.set("access/" + topic, "topic " + topic + ": " + with_hint(error));

@@ -29,8 +29,8 @@ class KafkaSession {
  public:
   // Everything that is passed must outlive it. Throws std::runtime_error when librdkafka refuses
   // the settings.
-  KafkaSession(const KafkaReaderOptions& options, std::size_t reserved_bytes, ByteBudget& budget,
-               KafkaStats& stats, KafkaFaults& faults, Producer& producer, const StopSignal& stop);
+  KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
+               KafkaFaults& faults, Producer& producer, const StopSignal& stop);
   ~KafkaSession();
   KafkaSession(const KafkaSession&) = delete;
 
@@ -91,6 +91,7 @@ class KafkaSession {
   bool try_revoke(SteadyTime now);
   void open_lanes(const KafkaPartitions& partitions);
   void close_lanes(const KafkaPartitions& partitions);
+  void clear_access_faults();
   KafkaPartitions to_commit(SteadyTime now);
   void commit_when_due(SteadyTime now);
   void begin_commit(const KafkaPartitions& partitions);
@@ -106,10 +107,12 @@ class KafkaSession {
   bool forget_unplanned(SteadyTime now);
   void end_commit(std::chrono::milliseconds timeout);
   bool commit_and_wait(SteadyTime deadline);
+  bool aborted() const { return stop_.deadline() == SteadyTime{}; }
+  void wait_leaving();
+  bool commit_last();
   bool leave();
 
   const KafkaReaderOptions& options_;
-  const std::size_t reserved_bytes_;
   ByteBudget& budget_;
   KafkaStats& stats_;
   KafkaFaults& faults_;

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kMiB = 1u << 20;
 constexpr int kPartitions = 8;
 constexpr std::size_t kMessageBytes = 4096;
-constexpr std::size_t kBacklogBytes = (kSanitized ? 128 : 2048) * kMiB;
+constexpr std::size_t kBacklogBytes = (kSanitized ? 512 : 2048) * kMiB;
 constexpr std::uint64_t kMessages = kBacklogBytes / kMessageBytes;
 constexpr std::size_t kBudgetBytes = 256 * kMiB;
 constexpr std::size_t kBesidesBytes = 100 * kMiB;  // what the process may take besides the budget

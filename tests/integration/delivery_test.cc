@@ -12,11 +12,12 @@ namespace {
 
 constexpr int kPartitions = 8;
 constexpr std::uint64_t kMillion = kSanitized ? 100'000 : 1'000'000;
-constexpr std::uint64_t kRows = kSanitized ? 60'000 : 400'000;
+constexpr std::uint64_t kRows = kSanitized ? 200'000 : 400'000;
 
-// One worker and small blocks: the run takes long enough for something to happen in it.
+// One worker, small blocks and few of them in flight: the run takes long enough for something to
+// happen in it.
 constexpr const char* kSlow = "workers: {count: 1}\n";
-constexpr const char* kSmallBlocks = "batch: {max_rows: 1000}";
+constexpr const char* kSmallBlocks = "batch: {max_rows: 1000}, lanes: {max_blocks_in_flight: 2}";
 
 class DeliveryTest : public WithServers {
  protected:
@@ -121,7 +122,7 @@ TEST_F(DeliveryTest, KilledMillraceLosesNothingAndNeverCommitsAhead) {
                           pipelines_yaml("options: {session.timeout.ms: '6000'}", kSmallBlocks) +
                           kSlow);
     millrace.start();
-    ASSERT_TRUE(reaches(part * kRows / 5));
+    ASSERT_TRUE(reaches(part * kRows / 20));
     millrace.kill9();
     EXPECT_LE(total(kafka().committed_offsets(name(), name())),
               clickhouse().number("SELECT uniqExact(n) FROM " + name()));

@@ -1,6 +1,8 @@
 // What operators and their tools see.
 #include <gtest/gtest.h>
 
+#include <iostream>
+
 #include "tests/integration/rows.h"
 #include "tests/integration/servers.h"
 
@@ -83,12 +85,14 @@ TEST_F(MetricsTest, SixteenIdleWorkersTakeHardlyAnyCpuTime) {
   ASSERT_TRUE(has_rows(name(), 1000));
   ASSERT_TRUE(eventually([&] { return millrace.metric("millrace_lane_lag_messages") == 0; },
                          kPatience, "no lag"));
-  // CPU time, not speed: a busy machine does not change it. The aim is 1 % of a core.
-  constexpr seconds kIdle{10};
-  constexpr Millis kMost{kSanitized ? 1000 : 200};
+  // CPU time, not speed: a busy machine does not change it. Below 1 % of a core.
+  constexpr seconds kIdle{30};
+  constexpr Millis kMost{kSanitized ? 3000 : 300};
   const Millis before = millrace.cpu_time();
   std::this_thread::sleep_for(kIdle);
-  EXPECT_LT(millrace.cpu_time() - before, kMost);
+  const Millis used = millrace.cpu_time() - before;
+  std::cout << "idle for " << kIdle.count() << " s: " << used.count() << " ms of CPU time\n";
+  EXPECT_LT(used, kMost);
   EXPECT_EQ(millrace.stop(), 0);
 }
 

@@ -104,6 +104,19 @@ TEST_F(PlannedLane, ForgetsWhatNoCheckpointNamesAndTakesNoMore) {
   EXPECT_THROW((void)producer_->append(lane, make_record(8, "{}"), kStart), std::logic_error);
 }
 
+TEST_F(PlannedLane, APlannedBlockThatIsNotReadToItsEndIsForgottenAndStaysPlanned) {
+  Lane& lane = open({.position = 0, .ends = {3, 8}, .incarnation = "inc"});
+  append(lane, 0, 5);
+  const auto sent = pop();
+  EXPECT_FALSE(producer_->idle(lane));
+  producer_->forget_unplanned(lane);
+  EXPECT_FALSE(producer_->idle(lane)) << "the first block is on its way";
+  sent->lane->finish(sent->cut);
+  EXPECT_TRUE(producer_->idle(lane));
+  EXPECT_EQ(producer_->checkpoint(lane).position, 3);
+  EXPECT_EQ(producer_->checkpoint(lane).ends, (std::vector<std::int64_t>{8}));
+}
+
 // It can't be cut smaller, and nothing else is in flight that could make room.
 TEST_F(PlannedLane, APlannedBlockMayGoOverTheBudget) {
   Lane& lane = open({.position = 0, .ends = {100}, .incarnation = "inc"}, 64u << 10);

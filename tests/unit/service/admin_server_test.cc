@@ -162,7 +162,7 @@ TEST_F(AdminServerTest, AHandlerThatThrowsIs500AndTheServerGoesOn) {
 }
 
 TEST_F(AdminServerTest, WhatIsNoHttpIsRefusedAndTheServerGoesOn) {
-  start(handlers(), 1s);
+  start(handlers(), 100ms);
   for (const std::string& garbage :
        {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string(100'000, 'x'),
         std::string("\x16\x03\x01\x02\x00\x01\x00", 7),
@@ -217,7 +217,7 @@ TEST_F(AdminServerTest, AnswersManyClientsAtOnce) {
 }
 
 TEST_F(AdminServerTest, ClientsThatSayNothingDoNotBlockOthers) {
-  start(handlers(), 100ms);
+  start(handlers(), 1s);
   std::vector<std::unique_ptr<Peer>> silent;
   for (int i = 0; i < 12; ++i) {  // three times the threads
     silent.push_back(std::make_unique<Peer>(server->port()));
@@ -227,7 +227,7 @@ TEST_F(AdminServerTest, ClientsThatSayNothingDoNotBlockOthers) {
 }
 
 TEST_F(AdminServerTest, ClientsThatTrickleDoNotBlockOthers) {
-  start(handlers(), 100ms);
+  start(handlers(), 1s);
   std::atomic<bool> answered = false;
   std::vector<std::thread> trickling;
   std::latch started(8);
@@ -249,7 +249,7 @@ TEST_F(AdminServerTest, ClientsThatTrickleDoNotBlockOthers) {
 TEST_F(AdminServerTest, AClientThatDoesNotReadIsCut) {
   AdminHandlers large = handlers();
   large.metrics = [] { return std::string(64u << 20, 'x'); };  // more than the kernel keeps for it
-  start(large, 100ms);
+  start(large, 1s);
   std::vector<std::unique_ptr<Peer>> deaf;
   for (int i = 0; i < 4; ++i) {  // all threads
     deaf.push_back(std::make_unique<Peer>(server->port()));

@@ -1,100 +1,14 @@
-// A KafkaReader against a real broker, with a worker that does as the test says.
-#include "service/sources/kafka_reader.h"
-
+// A KafkaReader against a real broker, with a worker that does as the test says: what it reads.
 #include <gmock/gmock.h>
 
-#include <numeric>
-
 #include "service/sources/kafka_check.h"
-#include "tests/support/files.h"
-#include "tests/support/real_kafka.h"
-#include "tests/unit/service/kafka_rig.h"
+#include "tests/unit/service/kafka_reader_fixture.h"
 
 namespace millrace::test {
 namespace {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
-
-class KafkaReaderTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    folder_ = std::make_unique<TempDir>("kafka");
-    kafka_ = std::make_unique<RealKafka>(folder_->path());
-    kafka_->start();
-  }
-  static void TearDownTestSuite() {
-    kafka_.reset();
-    folder_.reset();
-  }
-
-  // A topic of this test, with messages "p-<n>" spread over its partitions in turn.
-  void make_topic(int partitions, int messages) {
-    kafka_->create_topic(topic_, partitions);
-    partitions_ = partitions;
-    produce(messages);
-  }
-  void produce(int messages, std::size_t padding = 0) {
-    int n = 0;
-    kafka_->produce(topic_, [&](KafkaMessage& message) {
-      if (n == messages) return false;
-      message.payload = "p-" + std::to_string(n) + std::string(padding, 'x');
-      message.partition = n++ % partitions_;
-      return true;
-    });
-    produced_ += static_cast<std::size_t>(messages);
-  }
-  RigOptions rig_options() {
-    RigOptions options;
-    options.source.brokers = kafka_->brokers();
-    options.source.group = "g-" + topic_;
-    options.source.topics = {topic_};
-    options.source.prefetch_bytes = 8u << 20;
-    options.source.commit_interval = milliseconds{100};
-    // Quick where the broker's defaults are slow.
-    options.source.options = {{"topic.metadata.refresh.interval.ms", "500"},
-                              {"session.timeout.ms", "6000"},
-                              {"heartbeat.interval.ms", "300"},
-                              {"reconnect.backoff.max.ms", "500"}};
-    options.received = received_;
-    return options;
-  }
-  // Every message of the topic was acknowledged, each offset from 0 on.
-  void expect_all_received() {
-    const auto ends = kafka_->end_offsets(topic_);
-    for (const auto& [partition, end] : ends) {
-      std::vector<std::int64_t> all(static_cast<std::size_t>(end));
-      std::iota(all.begin(), all.end(), 0);
-      EXPECT_EQ(received_->offsets(topic_, partition), all) << "partition " << partition;
-    }
-  }
-  testing::AssertionResult all_received() {
-    return eventually([&] { return received_->records() >= produced_; }, kPatience,
-                      std::to_string(produced_) + " records");
-  }
-  // As retention does it: the partition begins at `offset` from now on.
-  void delete_records_below(std::int32_t partition, std::int64_t offset) {
-    const auto file = folder_->path() / ("delete-" + topic_ + ".json");
-    write_file(file, R"({"version":1,"partitions":[{"topic":")" + topic_ + R"(","partition":)" +
-                         std::to_string(partition) + R"(,"offset":)" + std::to_string(offset) +
-                         "}]}");
-    const ProgramResult result =
-        run_program({project_file("deploy/dev/kafka-tool").string(),
-                     "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server",
-                     kafka_->brokers(), "--offset-json-file", file.string()},
-                    kPatience);
-    ASSERT_EQ(result.exit_code, 0) << result.output;
-  }
-  RealKafka::Offsets committed() { return kafka_->committed_offsets("g-" + topic_, topic_); }
-
-  static inline std::unique_ptr<TempDir> folder_;
-  static inline std::unique_ptr<RealKafka> kafka_;
-  static inline int topics_ = 0;
-  const std::string topic_ = "t" + std::to_string(topics_++);
-  int partitions_ = 0;
-  std::size_t produced_ = 0;
-  std::shared_ptr<Received> received_ = std::make_shared<Received>();
-};
 
 TEST_F(KafkaReaderTest, ReadsEveryRecordOnceAndCommitsTheEndOfEachPartition) {
   make_topic(4, 20'000);
@@ -108,93 +22,6 @@ TEST_F(KafkaReaderTest, ReadsEveryRecordOnceAndCommitsTheEndOfEachPartition) {
   EXPECT_EQ(received_->repeated(), 0u);
   EXPECT_EQ(rig.reader().stats().messages.value(), 20'000u);
   EXPECT_EQ(rig.reader().stats().commits_in_flight.value(), 0);
-}
-
-TEST_F(KafkaReaderTest, CommitsNothingOfAPartitionWhoseBlocksAreNotAcknowledged) {
-  make_topic(2, 10'000);
-  KafkaRig rig(rig_options());
-  rig.acknowledge_only(1);
-  const auto end = kafka_->end_offsets(topic_).at(1);
-  ASSERT_TRUE(
-      eventually([&] { return committed()[1] == end; }, kPatience, "partition 1 committed"));
-  EXPECT_EQ(committed()[0], 0);
-  EXPECT_FALSE(rig.drain(milliseconds{500}));
-  EXPECT_EQ(committed()[0], 0);
-}
-
-TEST_F(KafkaReaderTest, GoesOnFromTheCommittedOffsetAfterADrain) {
-  make_topic(2, 5'000);
-  {
-    KafkaRig rig(rig_options());
-    ASSERT_TRUE(all_received());
-    EXPECT_TRUE(rig.drain(kPatience));
-  }
-  EXPECT_EQ(committed(), kafka_->end_offsets(topic_));
-  produce(5'000);
-  KafkaRig rig(rig_options());
-  ASSERT_TRUE(all_received());
-  rig.drain(kPatience);
-  expect_all_received();
-  EXPECT_EQ(received_->repeated(), 0u);
-}
-
-TEST_F(KafkaReaderTest, AnAbortCommitsWhatWasAcknowledgedAndNothingElse) {
-  make_topic(2, 5'000);
-  {
-    RigOptions options = rig_options();
-    options.source.commit_interval = std::chrono::hours{1};
-    KafkaRig rig(options);
-    rig.acknowledge_only(0);
-    const auto end = static_cast<std::size_t>(kafka_->end_offsets(topic_).at(0));
-    ASSERT_TRUE(eventually([&] { return received_->offsets(topic_, 0).size() == end; }, kPatience,
-                           "partition 0 acknowledged"));
-    EXPECT_FALSE(rig.abort());
-  }
-  EXPECT_EQ(committed()[0], kafka_->end_offsets(topic_).at(0));
-  EXPECT_EQ(committed()[1], 0);
-}
-
-TEST_F(KafkaReaderTest, ASecondConsumerJoinsAndLeavesWithNothingLostOrDoubled) {
-  make_topic(8, 40'000);
-  for (const std::string assignment : {"range", "cooperative-sticky"}) {
-    SCOPED_TRACE(assignment);
-    RigOptions options = rig_options();
-    options.source.assignment = assignment;
-    KafkaRig first(options);
-    ASSERT_TRUE(eventually([&] { return first.lanes().size() == 8; }, kPatience, "all of them"));
-    {
-      KafkaRig second(options);
-      ASSERT_TRUE(
-          eventually([&] { return second.lanes().size() == 4 && first.lanes().size() == 4; },
-                     kPatience, "half of the partitions each"));
-      produce(40'000);
-      ASSERT_TRUE(all_received());
-      EXPECT_GT(second.acknowledged(), 0u);
-      EXPECT_TRUE(second.drain(kPatience));
-    }
-    ASSERT_TRUE(eventually([&] { return first.lanes().size() == 8; }, kPatience, "all again"));
-    produce(40'000);
-    ASSERT_TRUE(all_received());
-    EXPECT_TRUE(first.drain(kPatience));
-    expect_all_received();
-    EXPECT_EQ(received_->repeated(), 0u);
-  }
-}
-
-TEST_F(KafkaReaderTest, PartitionsAreGivenBackOnlyWhenTheirBlocksAreAcknowledgedAndCommitted) {
-  make_topic(2, 4'000);
-  KafkaRig first(rig_options());
-  first.hold();
-  ASSERT_TRUE(eventually([&] { return first.reader().stats().messages.value() == 4'000; },
-                         kPatience, "all read"));
-  KafkaRig second(rig_options());
-  ASSERT_TRUE(eventually([&] { return first.reader().stats().rebalances.values()["revoke"] == 1; },
-                         kPatience, "the group wants partitions back"));
-  first.release();
-  ASSERT_TRUE(eventually([&] { return second.lanes().size() == 1; }, kPatience, "its share"));
-  EXPECT_EQ(first.abandoned_blocks(), 0u);
-  EXPECT_EQ(committed(), kafka_->end_offsets(topic_));
-  EXPECT_EQ(second.reader().stats().messages.value(), 0u);
 }
 
 TEST_F(KafkaReaderTest, ABrokerThatIsKilledIsReportedAndReadFromAgainWhenItIsBack) {
@@ -270,23 +97,6 @@ TEST_F(KafkaReaderTest, ASpentBudgetStopsReadingAndNothingIsLostOrDoubled) {
   EXPECT_EQ(received_->repeated(), 0u);
 }
 
-TEST_F(KafkaReaderTest, APausedReaderStillTakesPartInARebalance) {
-  make_topic(4, 0);
-  produce(40'000, 1'000);
-  RigOptions options = rig_options();
-  options.budget_bytes = 16u << 20;
-  options.lanes.max_blocks_in_flight = 1'000;
-  KafkaRig first(options);
-  first.hold();
-  ASSERT_TRUE(eventually([&] { return first.reader().stats().partitions_paused.value() == 4; },
-                         kPatience, "all partitions paused"));
-  KafkaRig second(rig_options());
-  ASSERT_TRUE(eventually([&] { return second.lanes().size() == 2; }, kPatience, "its share"));
-  first.release();
-  ASSERT_TRUE(all_received());
-  expect_all_received();
-}
-
 TEST_F(KafkaReaderTest, ALaneWithTooManyBlocksInFlightIsPausedAloneAndGoesOn) {
   make_topic(2, 20'000);
   RigOptions options = rig_options();
@@ -350,31 +160,6 @@ TEST_F(KafkaReaderTest, TombstonesAreCountedAndSkippedOrPassedOnAsTold) {
   KafkaRig rig(options);
   ASSERT_TRUE(eventually([&] { return options.received->records() == 5; }, kPatience, "all five"));
   EXPECT_EQ(options.received->payloads(topic_, 0)[4], "");
-}
-
-TEST_F(KafkaReaderTest, LatestBeginsBehindWhatWasThereAndIsCommittedAtOnce) {
-  make_topic(1, 100);
-  RigOptions options = rig_options();
-  options.source.start_offset = "latest";
-  {
-    KafkaRig rig(options);
-    ASSERT_TRUE(eventually([&] { return committed()[0] == 100; }, kPatience, "start committed"));
-  }
-  produce(10);  // while nobody reads
-  KafkaRig rig(options);
-  ASSERT_TRUE(eventually([&] { return received_->records() == 10; }, kPatience, "the new ones"));
-  EXPECT_EQ(received_->offsets(topic_, 0).front(), 100);
-}
-
-TEST_F(KafkaReaderTest, WithoutACommittedOffsetStartOffsetErrorReadsNothingAndSaysSo) {
-  make_topic(1, 100);
-  RigOptions options = rig_options();
-  options.source.start_offset = "error";
-  KafkaRig rig(options);
-  ASSERT_TRUE(eventually(
-      [&] { return rig.reader().not_ready_reason().find("start_offset") != std::string::npos; },
-      kPatience, "the reason"));
-  EXPECT_EQ(received_->records(), 0u);
 }
 
 TEST_F(KafkaReaderTest, RecordsDeletedBeforeTheyWereReadAreReportedAndReadingGoesOn) {

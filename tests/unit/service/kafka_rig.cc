@@ -56,7 +56,7 @@ KafkaRig::KafkaRig(RigOptions options)
       producer_(budget_, queue_, options_.batch, options_.lanes, registry_) {
   reader_ = std::make_unique<KafkaReader>(
       KafkaReaderOptions{options_.source, "rig", [this](const std::string&) { return target_; },
-                         log_sink()},
+                         log_sink(), options_.source.prefetch_bytes},
       budget_);
   working_ = std::thread([this] { work(); });
   reading_ = std::thread([this] { drained_ = reader_->run(producer_, stop_); });

@@ -60,6 +60,7 @@ class KafkaRig {
   bool abort() { return drain(std::chrono::milliseconds{-1}); }
 
   KafkaReader& reader() { return *reader_; }
+  const KafkaReader& reader() const { return *reader_; }
   ByteBudget& budget() { return budget_; }
   TableStats& table() { return *target_->stats; }
   std::vector<LaneStatus> lanes() const { return registry_.status(); }
