@@ -12,6 +12,9 @@ constexpr std::size_t kKeptBufferBytes = 1u << 20;
 
 bool is_json_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+// Brackets: ClickHouse also reads rows that stand in one array.
+bool is_between_rows(char c) { return is_json_space(c) || c == ',' || c == '[' || c == ']'; }
+
 // The position behind the string that opens at `at`; the end of the text if it never closes.
 std::size_t skip_string(std::string_view text, std::size_t at) {
   const std::size_t begin = at + 1;
@@ -199,7 +202,7 @@ void splice_columns(std::string_view payload, std::string_view columns_json, std
   std::size_t at = 0;
   while (at < payload.size()) {
     std::size_t row = at;
-    while (row < payload.size() && (is_json_space(payload[row]) || payload[row] == ',')) ++row;
+    while (row < payload.size() && is_between_rows(payload[row])) ++row;
     out.append(payload.substr(at, row - at));
     if (row == payload.size()) return;
     if (payload[row] != '{') {

@@ -31,7 +31,7 @@ class Encoder {
 };
 
 // Appends `payload` with `columns_json` (`"a":1,"b":"x"`, no braces) spliced into each top-level
-// JSON object. Whitespace, commas and newlines between objects stay.
+// JSON object. Whitespace, commas and brackets between objects stay.
 void splice_columns(std::string_view payload, std::string_view columns_json, std::string& out);
 // A JSON string with quotes. Bytes that are not UTF-8 pass as they are: ClickHouse strings are
 // bytes.

@@ -14,6 +14,8 @@
 namespace millrace {
 namespace {
 
+constexpr int kUnknownIdentifier = 47;
+
 // A table of the configuration: which pipeline writes it, and which columns it must have.
 struct WantedTable {
   std::string pipeline;
@@ -85,8 +87,58 @@ std::string advice(const TransportError& error, const std::string& pipeline) {
   }
 }
 
+void check_granted(Client& client, const std::string& subject, const std::string& table,
+                   const Config& config, Findings& findings) {
+  if (ask_granted(client, "INSERT", table).value_or(true)) return;
+  findings.fail(subject + ": INSERT is not granted; GRANT INSERT ON " + table + " TO " +
+                config.clickhouse.client.user);
+}
+
+// The table, and all that its materialized views write into: a block that is repeated must be
+// dropped in each.
+void check_guarantee(Client& client, const std::string& subject, const std::string& table,
+                     Findings& findings) {
+  const auto check = [&](const std::string& what, const std::string& name) {
+    const auto facts = ask_table_facts(client, name);
+    if (!facts) return;  // it is gone again: the next check says so
+    const Guarantee guarantee = exactly_once_guarantee(name, *facts);
+    if (guarantee.holds)
+      findings.ok(what + ": " + guarantee.text);
+    else
+      findings.fail(what + ": " + guarantee.text);
+  };
+  check(subject, table);
+  try {
+    for (const std::string& target : ask_view_targets(client, table))
+      check(subject + ", by a view into " + target, target);
+  } catch (const ClickHouseError& error) {
+    if (error.code() != kUnknownIdentifier) throw;
+    findings.ok(subject +
+                ": this version does not say where its views write: see that their "
+                "targets have a deduplication window, too");
+  }
+}
+
+// Dead letters must find their place when the first one comes, perhaps at night.
+void check_dead_letters(Client& client, const std::string& place, const PipelineConfig& pipeline,
+                        const Config& config, Findings& findings) {
+  if (pipeline.dead_letters.store != DeadLettersIn::kClickHouse) return;
+  const std::string& table = pipeline.dead_letters.table;
+  const std::string subject = place + ": dead letters in table " + table;
+  try {
+    if (ask_table_facts(client, table)) {
+      check_granted(client, subject, table, config, findings);
+    } else if (!ask_granted(client, "CREATE TABLE, INSERT", table).value_or(true)) {
+      findings.fail(subject + ": it is missing and can't be made; GRANT CREATE TABLE, INSERT ON " +
+                    table + " TO " + config.clickhouse.client.user);
+    }
+  } catch (const TransportError& error) {
+    findings.fail(subject + ": " + error.what() + advice(error, pipeline.name));
+  }
+}
+
 void check_table(Client& client, const std::string& place, const std::string& name,
-                 const WantedTable& wanted, Findings& findings) {
+                 const WantedTable& wanted, const Config& config, Findings& findings) {
   const std::string subject = place + ": table " + name;
   try {
     std::set<std::string> missing = wanted.columns;
@@ -97,14 +149,8 @@ void check_table(Client& client, const std::string& place, const std::string& na
                     "; add what is missing, or correct `columns` of pipeline " + wanted.pipeline);
     else
       findings.ok(subject + ", " + std::to_string(columns.size()) + " columns");
-    if (!wanted.exactly_once) return;
-    const auto facts = ask_table_facts(client, name);
-    if (!facts) return;  // it is gone again: the next check says so
-    const Guarantee guarantee = exactly_once_guarantee(name, *facts);
-    if (guarantee.holds)
-      findings.ok(subject + ": " + guarantee.text);
-    else
-      findings.fail(subject + ": " + guarantee.text);
+    check_granted(client, subject, name, config, findings);
+    if (wanted.exactly_once) check_guarantee(client, subject, name, findings);
   } catch (const TransportError& error) {
     findings.fail(subject + ": " + error.what() + advice(error, wanted.pipeline));
   }
@@ -128,7 +174,9 @@ void check_endpoint(const Config& config, const Endpoint& endpoint,
     return;
   }
   for (const auto& [name, wanted] : wanted_tables(config))
-    check_table(client, place, name, wanted, findings);
+    check_table(client, place, name, wanted, config, findings);
+  for (const PipelineConfig& pipeline : config.pipelines)
+    check_dead_letters(client, place, pipeline, config, findings);
 }
 
 void check_source(const PipelineConfig& pipeline, std::chrono::milliseconds patience,

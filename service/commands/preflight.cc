@@ -38,30 +38,74 @@ std::optional<std::uint64_t> setting_in(std::string_view engine_full, std::strin
   return to_number(engine_full.substr(at + wanted.size()));
 }
 
-std::string remedy(const std::string& table, std::string_view setting) {
-  return "ALTER TABLE " + table + " MODIFY SETTING " + std::string(setting) + " = 100000";
+constexpr int kSyntaxError = 62;
+
+// As SQL has it: in backticks only where it must be.
+std::string sql_name(const std::string& table) {
+  const bool plain = std::all_of(table.begin(), table.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.';
+  });
+  return plain && table.find("..") == std::string::npos ? table : quote_table(table);
 }
+
+std::string remedy(const std::string& table, std::string_view setting) {
+  return "ALTER TABLE " + sql_name(table) + " MODIFY SETTING " + std::string(setting) + " = 100000";
+}
+
+// {database:String} and {table:String} of a query.
+Named name_parameters(const std::string& table) {
+  const auto dot = table.find('.');
+  if (dot == std::string::npos) return {{"database", std::string()}, {"table", table}};
+  return {{"database", table.substr(0, dot)}, {"table", table.substr(dot + 1)}};
+}
+constexpr char kIsTable[] =
+    "database = if({database:String} = '', currentDatabase(), {database:String}) "
+    "AND name = {table:String}";
 
 }  // namespace
 
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table) {
-  const auto dot = table.find('.');
-  const bool qualified = dot != std::string::npos;
   // Lines: no value here has one of its own.
   const std::string answer = client.raw_query(
       "SELECT arrayJoin([engine, replaceAll(engine_full, '\\n', ' '), "
       "(SELECT value FROM system.merge_tree_settings "
       "WHERE name = 'non_replicated_deduplication_window'), "
       "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'replicated_deduplication_window')]) FROM system.tables "
-      "WHERE database = if({database:String} = '', currentDatabase(), {database:String}) "
-      "AND name = {table:String}",
-      {.format = "TabSeparatedRaw",
-       .parameters = Named{{"database", qualified ? table.substr(0, dot) : std::string()},
-                           {"table", qualified ? table.substr(dot + 1) : table}}});
+      "WHERE name = 'replicated_deduplication_window')]) FROM system.tables WHERE " +
+          std::string(kIsTable),
+      {.format = "TabSeparatedRaw", .parameters = name_parameters(table)});
   const std::vector<std::string> lines = split_lines(answer);
   if (lines.size() != 4) return std::nullopt;
   return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3])};
+}
+
+std::vector<std::string> ask_view_targets(Client& client, const std::string& table) {
+  const std::string sql =
+      "SELECT concat(target_database, '.', target_table) FROM system.tables "
+      "WHERE engine = 'MaterializedView' AND (database, name) IN (SELECT "
+      "arrayJoin(arrayZip(dependencies_database, dependencies_table)) FROM system.tables WHERE " +
+      std::string(kIsTable) + ")";
+  std::vector<std::string> targets;
+  for (std::size_t next = 0; next <= targets.size(); ++next) {
+    const std::string source = next == 0 ? table : targets[next - 1];
+    for (std::string& target : split_lines(client.raw_query(
+             sql, {.format = "TabSeparatedRaw", .parameters = name_parameters(source)}))) {
+      if (std::find(targets.begin(), targets.end(), target) == targets.end())
+        targets.push_back(std::move(target));
+    }
+  }
+  return targets;
+}
+
+std::optional<bool> ask_granted(Client& client, const std::string& right,
+                                const std::string& table) {
+  try {
+    return client.command("CHECK GRANT " + right + " ON " + quote_table(table)) == "1";
+  } catch (const ClickHouseError& error) {
+    if (error.code() == kSyntaxError) return std::nullopt;  // servers before 24.10
+    throw;
+  }
 }
 
 Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts) {

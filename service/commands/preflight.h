@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "transport/client.h"
 
@@ -20,6 +21,13 @@ struct TableFacts {
 };
 // Nothing when there is no such table. Throws TransportError.
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
+
+// The tables that inserts into `table` reach through materialized views, those behind several views
+// included; "database.name" each. Throws TransportError.
+std::vector<std::string> ask_view_targets(Client& client, const std::string& table);
+
+// Whether our user may do this with the table ("INSERT"); nothing when the server can't be asked.
+std::optional<bool> ask_granted(Client& client, const std::string& right, const std::string& table);
 
 struct Guarantee {
   bool holds = false;

@@ -167,6 +167,14 @@ TEST_F(ExactlyOnceTest, CheckSaysWhichTablesCanGiveIt) {
   clickhouse().query("CREATE TABLE nothing (n UInt64, text String) ENGINE = Null");
   check(name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
   check("default." + name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
+  // What is behind a view counts, too, however far.
+  create_rows_table(clickhouse(), "far", 0);
+  create_rows_table(clickhouse(), "near", kWindow);
+  clickhouse().query("CREATE MATERIALIZED VIEW first_view TO near AS SELECT * FROM " + name());
+  clickhouse().query("CREATE MATERIALIZED VIEW second_view TO far AS SELECT * FROM near");
+  check(name(), "ALTER TABLE default.far MODIFY SETTING", 1);
+  clickhouse().query("ALTER TABLE far MODIFY SETTING non_replicated_deduplication_window = 20000");
+  check(name(), "by a view into default.far: exactly_once", 0);
   check("forgetful",
         "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000", 1);
   check("short", "ALTER TABLE short MODIFY SETTING", 1);

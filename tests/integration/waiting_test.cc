@@ -160,6 +160,26 @@ TEST_F(WaitingTest, PasswordThatIsCorrectedLater) {
   EXPECT_EQ(millrace.stop(), 0);
 }
 
+TEST_F(WaitingTest, CheckNamesTheRightsThatAreMissing) {
+  kafka().create_topic(name(), kPartitions);
+  std::string xml = users(kPassword);
+  xml.insert(xml.find("</feeder>"), "<grants><query>GRANT SELECT ON *.*</query></grants>");
+  RealClickHouse guarded({.folder = folder("clickhouse"), .users_xml = xml});
+  guarded.start();
+  create_rows_table(guarded, name(), 1000);
+  const auto file = folder("check.yaml");
+  write_file(file, config_for(guarded, kFeeder));
+  const ProgramResult result =
+      run_program({built_program("millrace").string(), "check", "-c", file.string()}, kPatience,
+                  sanitizer_environment());
+  EXPECT_EQ(result.exit_code, 1) << result.output;
+  for (const std::string& remedy :
+       {"GRANT INSERT ON " + name() + " TO feeder",
+        std::string("GRANT CREATE TABLE, INSERT ON millrace_dead_letters TO feeder")}) {
+    EXPECT_NE(result.output.find(remedy), std::string::npos) << result.output;
+  }
+}
+
 TEST_F(WaitingTest, ServerWithoutMemoryForTheInsert) {
   produce();
   RealClickHouse small(
