@@ -238,7 +238,10 @@ std::string http_response(int status, std::string_view body, std::string_view he
 ScriptedServer::Script answer_all(std::string response) {
   return [response = std::move(response)](ScriptedConnection& connection) {
     for (;;) {
-      connection.read_request();
+      const std::string header = connection.read_request();
+      if (header.find("Transfer-Encoding: chunked") != std::string::npos) {
+        connection.read_until("0\r\n\r\n");
+      }
       connection.send(response);
     }
   };
