@@ -78,6 +78,13 @@ HttpReply http_request(std::uint16_t port, const std::string& target, const std:
           .body = answer.substr(head_end + 4)};
 }
 
+std::string ask(std::uint16_t port, const std::string& text) {
+  const Socket socket(std::chrono::seconds{5});
+  std::string answer;
+  if (socket.connect_to(port) && socket.send_all(text)) socket.receive_all(answer);
+  return answer;
+}
+
 std::string url_encode(const std::string& text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string out;

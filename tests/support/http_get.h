@@ -20,6 +20,9 @@ struct HttpReply {
 HttpReply http_request(std::uint16_t port, const std::string& target, const std::string& body = {},
                        std::chrono::seconds deadline = kPatience);
 
+// Sends `text` as it is and returns what comes until the peer closes; empty when nobody answers.
+std::string ask(std::uint16_t port, const std::string& text);
+
 std::string url_encode(const std::string& text);
 
 }  // namespace millrace::test

@@ -31,6 +31,9 @@ void RealClickHouse::spawn() {
   if (std::filesystem::exists(config)) {
     arguments.insert(arguments.end(), {"--config-file", config.string()});
   }
+  if (options_.replicated) {
+    arguments.insert(arguments.end(), {"--interserver-host", "127.0.0.1"});
+  }
   process_.reset();
   process_ = std::make_unique<ChildProcess>(ChildProcess::Options{.name = "ClickHouse",
                                                                   .arguments = std::move(arguments),

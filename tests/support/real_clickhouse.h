@@ -25,6 +25,7 @@ class RealClickHouse {
     std::filesystem::path folder;  // data, configuration and log
     std::string users_xml = {};    // the inside of <clickhouse> in users.xml; empty: its own
     std::string config_xml = {};   // added inside <clickhouse> of its configuration
+    bool replicated = false;       // replicated tables work; config_xml names a Keeper
   };
   explicit RealClickHouse(Options options);  // does not start it
 
