@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "pipeline/guarantee.h"
 #include "pipeline/sender.h"
 
 namespace millrace {
@@ -106,6 +107,7 @@ class ClickHouseSender final : public BlockSender {
       : client_(std::move(options), endpoints, pool), user_settings_(std::move(insert_settings)) {}
 
   QuerySummary send(const TableTarget& target, const std::string& token, BodyPieces body) override {
+    if (target.exactly_once && !guaranteed_.contains(target.table)) expect_guarantee(target.table);
     InsertOptions options;
     options.format = target.format;
     options.settings = merge(known(), user_settings_, target);
@@ -119,7 +121,10 @@ class ClickHouseSender final : public BlockSender {
     }
   }
 
-  void probe(const TableTarget& target) override { client_.describe_table(target.table); }
+  void probe(const TableTarget& target) override {
+    client_.describe_table(target.table);
+    guaranteed_.erase(target.table);  // it may be another table now
+  }
 
   // Plain MergeTree writes its deduplication log before the part gets its name: a server that was
   // killed in between knows the token and has no rows. Replicated tables do both in one step.
@@ -140,6 +145,17 @@ class ClickHouseSender final : public BlockSender {
   std::string session_id() const override { return client_.session_id(); }
 
  private:
+  // Asked once for each table: nothing is sent to one that would not recognise a repeat.
+  void expect_guarantee(const std::string& table) {
+    for (const auto& [name, guarantee] : exactly_once_guarantees(client_, table)) {
+      if (guarantee.possible) continue;
+      throw TransportError("table " + table + (name == table ? "" : ", by a view into " + name) +
+                               ": " + guarantee.text,
+                           Disposition::kWait, false, {.name = "NOT_EXACTLY_ONCE"});
+    }
+    guaranteed_.insert(table);
+  }
+
   const std::set<std::string>& known() {
     if (known_) return *known_;
     QueryOptions options;
@@ -156,6 +172,7 @@ class ClickHouseSender final : public BlockSender {
 
   Client client_;
   const Settings user_settings_;
+  std::set<std::string> guaranteed_;            // tables, of those for exactly once
   std::optional<std::set<std::string>> known_;  // names that the server knows; not asked yet
 };
 

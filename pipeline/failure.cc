@@ -12,7 +12,7 @@ LaneWait describe_failure(const std::exception& error) {
   if (transport == nullptr) return failure;
 
   failure.disposition = transport->disposition();
-  failure.reason = "transport";
+  failure.reason = transport->name().empty() ? "transport" : transport->name();
   if (const auto* server = dynamic_cast<const ClickHouseError*>(&error)) {
     failure.code = server->code();
     failure.reason = !server->details().name.empty() ? server->details().name
@@ -65,6 +65,10 @@ std::string advice_for(const LaneWait& failure, const std::string& table) {
       if (failure.reason == "DEAD_LETTERS_NOT_STORED") {
         return "see that they can be written where `dead_letters` of the pipeline says; the lane "
                "then goes on by itself";
+      }
+      if (failure.reason == "NOT_EXACTLY_ONCE") {
+        return "run the statement that is named, or set `delivery: at_least_once`; the lane then "
+               "goes on by itself";
       }
       if (failed_in_view(failure.message)) {
         return "a materialized view of " + table +

@@ -32,6 +32,7 @@ struct TableTarget {
   std::string pipeline;
   std::string table;  // `name` or `database.name`
   std::string format = "JSONEachRow";
+  bool exactly_once = false;  // the table must remember tokens, or its lanes wait
   MetadataColumns columns;
   std::shared_ptr<TableStats> stats = std::make_shared<TableStats>();
   // For records that ClickHouse refuses; without one a block with such a record waits.

@@ -242,7 +242,8 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "exactly_once: every block is written down in Kafka before it is sent, so that "
           "after a crash the same blocks are sent again and ClickHouse drops what it has. "
           "The table must remember tokens: any Replicated one does, a plain MergeTree "
-          "with non_replicated_deduplication_window; `millrace check` tells."),
+          "with non_replicated_deduplication_window. `millrace check` tells; the lanes of one "
+          "that does not wait until it does."),
       Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
                   "A block is sent when it has so many rows; more makes fewer, larger parts and "
                   "holds more memory."),

@@ -11,6 +11,7 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->pipeline = config_.name;
     made->table = table;
     made->format = config_.format;
+    made->exactly_once = config_.kafka.delivery == Delivery::kExactlyOnce;
     made->columns = config_.columns;
     made->dead_letters = dead_letters_;
     target = std::move(made);

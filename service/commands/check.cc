@@ -5,16 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/guarantee.h"
 #include "service/commands/commands.h"
-#include "service/commands/preflight.h"
 #include "service/config_value.h"
 #include "service/sources/kafka_check.h"
 #include "transport/client.h"
 
 namespace millrace {
 namespace {
-
-constexpr int kUnknownIdentifier = 47;
 
 // A table of the configuration: which pipeline writes it, and which columns it must have.
 struct WantedTable {
@@ -94,28 +92,14 @@ void check_granted(Client& client, const std::string& subject, const std::string
                 config.clickhouse.client.user);
 }
 
-// The table, and all that its materialized views write into: a block that is repeated must be
-// dropped in each.
 void check_guarantee(Client& client, const std::string& subject, const std::string& table,
                      Findings& findings) {
-  const auto check = [&](const std::string& what, const std::string& name) {
-    const auto facts = ask_table_facts(client, name);
-    if (!facts) return;  // it is gone again: the next check says so
-    const Guarantee guarantee = exactly_once_guarantee(name, *facts);
+  for (const auto& [name, guarantee] : exactly_once_guarantees(client, table)) {
+    const std::string what = subject + (name == table ? "" : ", by a view into " + name);
     if (guarantee.holds)
       findings.ok(what + ": " + guarantee.text);
     else
       findings.fail(what + ": " + guarantee.text);
-  };
-  check(subject, table);
-  try {
-    for (const std::string& target : ask_view_targets(client, table))
-      check(subject + ", by a view into " + target, target);
-  } catch (const ClickHouseError& error) {
-    if (error.code() != kUnknownIdentifier) throw;
-    findings.ok(subject +
-                ": this version does not say where its views write: see that their "
-                "targets have a deduplication window, too");
   }
 }
 

@@ -148,6 +148,29 @@ TEST_F(ExactlyOnceTest, PlanOfAnotherConfigurationIsNotTouched) {
   EXPECT_EQ(former->stop(), 0);
 }
 
+// Nothing is sent to a table that would take a repeat for new rows.
+TEST_F(ExactlyOnceTest, ATableThatCanNotGiveItIsRefusedUntilItCan) {
+  const std::uint64_t rows = 8'000;
+  clickhouse().query("ALTER TABLE " + name() +
+                     " MODIFY SETTING non_replicated_deduplication_window = 0");
+  produce_rows(kafka(), name(), 0, rows, kPartitions);
+  const auto millrace = start("refused", exact_config());
+  EXPECT_TRUE(eventually(
+      [&] {
+        return millrace->metric("millrace_lanes_waiting", {R"(reason="NOT_EXACTLY_ONCE")"}) ==
+               kPartitions;
+      },
+      kPatience, "all lanes wait"))
+      << millrace->get("/status").body;
+  const std::string remedy =
+      "ALTER TABLE " + name() + " MODIFY SETTING non_replicated_deduplication_window = 100000";
+  EXPECT_NE(millrace->log().find(remedy), std::string::npos);
+  EXPECT_EQ(clickhouse().number("SELECT count() FROM " + name()), 0u);
+  clickhouse().query(remedy);
+  expect_exact(rows);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
 TEST_F(ExactlyOnceTest, CheckSaysWhichTablesCanGiveIt) {
   const TempDir dir;
   const auto file = dir / "check.yaml";

@@ -1,4 +1,4 @@
-#include "service/commands/preflight.h"
+#include "pipeline/guarantee.h"
 
 #include <algorithm>
 #include <charconv>
@@ -38,7 +38,7 @@ std::optional<std::uint64_t> setting_in(std::string_view engine_full, std::strin
   return to_number(engine_full.substr(at + wanted.size()));
 }
 
-constexpr int kSyntaxError = 62;
+constexpr int kUnknownIdentifier = 47, kSyntaxError = 62;
 
 // As SQL has it: in backticks only where it must be.
 std::string sql_name(const std::string& table) {
@@ -63,23 +63,7 @@ constexpr char kIsTable[] =
     "database = if({database:String} = '', currentDatabase(), {database:String}) "
     "AND name = {table:String}";
 
-}  // namespace
-
-std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table) {
-  // Lines: no value here has one of its own.
-  const std::string answer = client.raw_query(
-      "SELECT arrayJoin([engine, replaceAll(engine_full, '\\n', ' '), "
-      "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'non_replicated_deduplication_window'), "
-      "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'replicated_deduplication_window')]) FROM system.tables WHERE " +
-          std::string(kIsTable),
-      {.format = "TabSeparatedRaw", .parameters = name_parameters(table)});
-  const std::vector<std::string> lines = split_lines(answer);
-  if (lines.size() != 4) return std::nullopt;
-  return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3])};
-}
-
+// The tables that inserts into `table` reach through materialized views.
 std::vector<std::string> ask_view_targets(Client& client, const std::string& table) {
   const std::string sql =
       "SELECT concat(target_database, '.', target_table) FROM system.tables "
@@ -98,6 +82,23 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
   return targets;
 }
 
+}  // namespace
+
+std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table) {
+  // Lines: no value here has one of its own.
+  const std::string answer = client.raw_query(
+      "SELECT arrayJoin([engine, replaceAll(engine_full, '\\n', ' '), "
+      "(SELECT value FROM system.merge_tree_settings "
+      "WHERE name = 'non_replicated_deduplication_window'), "
+      "(SELECT value FROM system.merge_tree_settings "
+      "WHERE name = 'replicated_deduplication_window')]) FROM system.tables WHERE " +
+          std::string(kIsTable),
+      {.format = "TabSeparatedRaw", .parameters = name_parameters(table)});
+  const std::vector<std::string> lines = split_lines(answer);
+  if (lines.size() != 4) return std::nullopt;
+  return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3])};
+}
+
 std::optional<bool> ask_granted(Client& client, const std::string& right,
                                 const std::string& table) {
   try {
@@ -111,9 +112,10 @@ std::optional<bool> ask_granted(Client& client, const std::string& right,
 Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts) {
   const std::string_view engine = facts.engine;
   if (!engine.ends_with("MergeTree")) {
-    return {false, "exactly_once does not hold: engine " + facts.engine +
-                       " remembers no deduplication tokens; write into a MergeTree table, or use "
-                       "`delivery: at_least_once`"};
+    return {false, false,
+            "exactly_once does not hold: engine " + facts.engine +
+                " remembers no deduplication tokens; write into a MergeTree table, or use "
+                "`delivery: at_least_once`"};
   }
   const bool replicated = engine.starts_with("Replicated") || engine.starts_with("Shared");
   const std::string_view setting = replicated ? kReplicatedWindow : kPlainWindow;
@@ -121,16 +123,37 @@ Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& fac
                                    .value_or(replicated ? facts.replicated_window : facts.window);
   const std::string has = std::string(setting) + " is " + std::to_string(window);
   if (window == 0) {
-    return {false, "exactly_once does not hold: " + has + "; " + remedy(table, setting)};
+    return {false, false, "exactly_once does not hold: " + has + "; " + remedy(table, setting)};
   }
   if (window < kLeastWindow) {
-    return {false, "exactly_once does not hold for long: " + has + " blocks, below " +
-                       std::to_string(kLeastWindow) + "; " + remedy(table, setting)};
+    return {false, true,
+            "exactly_once does not hold for long: " + has + " blocks, below " +
+                std::to_string(kLeastWindow) + "; " + remedy(table, setting)};
   }
-  if (replicated) return {true, "exactly_once: " + has};
-  return {true, "exactly_once, " + has +
-                    "; rows can come twice when ClickHouse itself is killed: a Replicated engine "
-                    "would close that, too"};
+  if (replicated) return {true, true, "exactly_once: " + has};
+  return {true, true,
+          "exactly_once, " + has +
+              "; rows can come twice when ClickHouse itself is killed: a Replicated engine "
+              "would close that, too"};
+}
+
+std::vector<std::pair<std::string, Guarantee>> exactly_once_guarantees(Client& client,
+                                                                       const std::string& table) {
+  std::vector<std::string> reached{table};
+  try {
+    for (std::string& target : ask_view_targets(client, table))
+      reached.push_back(std::move(target));
+  } catch (const ClickHouseError& error) {
+    if (error.code() != kUnknownIdentifier) throw;  // servers before 26
+  }
+  std::vector<std::pair<std::string, Guarantee>> guarantees;
+  for (const std::string& name : reached) {
+    const auto facts = ask_table_facts(client, name);
+    if (!facts) continue;
+    if (name != table && facts->engine == "Null") continue;  // keeps no rows, so none twice
+    guarantees.emplace_back(name, exactly_once_guarantee(name, *facts));
+  }
+  return guarantees;
 }
 
 }  // namespace millrace

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "transport/client.h"
@@ -22,17 +23,21 @@ struct TableFacts {
 // Nothing when there is no such table. Throws TransportError.
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
 
-// The tables that inserts into `table` reach through materialized views, those behind several views
-// included; "database.name" each. Throws TransportError.
-std::vector<std::string> ask_view_targets(Client& client, const std::string& table);
-
 // Whether our user may do this with the table ("INSERT"); nothing when the server can't be asked.
 std::optional<bool> ask_granted(Client& client, const std::string& right, const std::string& table);
 
 struct Guarantee {
   bool holds = false;
-  std::string text;  // what is promised and why, or what is missing and the SQL that mends it
+  bool possible = false;  // it holds for a while at least: repeats that come soon are recognised
+  std::string text;       // what is promised and why, or what is missing and the SQL that mends it
 };
 Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts);
+
+// Of the table and of all that inserts into it reach through materialized views, those behind
+// several views included ("database.name" each): a repeat must be recognised in all of them. A
+// table that is missing is left out, and so are the views' of a server that does not tell them.
+// Throws TransportError.
+std::vector<std::pair<std::string, Guarantee>> exactly_once_guarantees(Client& client,
+                                                                       const std::string& table);
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-#include "service/commands/preflight.h"
+#include "pipeline/guarantee.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -28,7 +28,10 @@ TEST(ExactlyOnceGuarantee, NeedsAWindowOnPlainTables) {
   EXPECT_FALSE(none.holds);
   EXPECT_THAT(none.text, HasSubstr("ALTER TABLE db.t MODIFY SETTING "
                                    "non_replicated_deduplication_window = 100000"));
-  EXPECT_FALSE(of("MergeTree", ", non_replicated_deduplication_window = 9999").holds);
+  EXPECT_FALSE(none.possible);
+  const Guarantee small = of("MergeTree", ", non_replicated_deduplication_window = 9999");
+  EXPECT_FALSE(small.holds);
+  EXPECT_TRUE(small.possible) << "repeats that come soon are recognised";
   EXPECT_TRUE(of("MergeTree", ", non_replicated_deduplication_window = 10000").holds);
   // Another setting's name ends like it.
   EXPECT_FALSE(of("MergeTree", ", replicated_deduplication_window = 100000").holds);
