@@ -267,6 +267,8 @@ void Worker::store_dead_letters(InsertBlock& block) {
   DeadLetterStore& store = *block.target->dead_letters;
   try {
     store.store(block.letters);
+  } catch (const AbortedError&) {
+    throw;
   } catch (const std::exception& error) {
     throw DeadLettersNotStored(std::to_string(block.letters.size()) +
                                " records that ClickHouse refuses can't be kept in " + store.name() +
