@@ -2,7 +2,7 @@
 
 namespace millrace {
 
-std::string InsertBlock::renewed(std::string text) const {
+std::string InsertBlock::renewed(const std::string& text) const {
   return token_renewals == 0 ? text : text + "~" + std::to_string(token_renewals);
 }
 

@@ -55,7 +55,7 @@ struct InsertBlock {
   std::string token_of_record(std::size_t index) const;
 
  private:
-  std::string renewed(std::string text) const;
+  std::string renewed(const std::string& text) const;
 };
 using InsertBlockPtr = std::unique_ptr<InsertBlock>;
 

@@ -20,10 +20,10 @@
 namespace millrace {
 
 struct Checkpoint {
-  std::int64_t position = 0;         // everything below is done
-  std::vector<std::int64_t> ends{};  // of the planned blocks above it, in order, without a gap
-  std::string incarnation{};         // in their tokens; see LaneProgress::token
-  std::chrono::sys_seconds written{};
+  std::int64_t position = 0;           // everything below is done
+  std::vector<std::int64_t> ends{};    // of the planned blocks above it, in order, without a gap
+  std::string incarnation{};           // in their tokens; see LaneProgress::token
+  std::chrono::sys_seconds written{};  // when the oldest of the planned blocks was first named
   std::string config{};  // of what decides which rows a block has: another one, other rows
 
   bool operator==(const Checkpoint&) const = default;

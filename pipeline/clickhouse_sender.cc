@@ -14,7 +14,7 @@ namespace {
 // only those that it knows: an unknown setting is error 115.
 enum class For {
   kAll,
-  kParsed,     // all formats but Native: what would cut the body into several chunks
+  kParsed,     // all formats but Native
   kTimestamp,  // the timestamp column, which is spliced in as ISO 8601
 };
 struct InsertSetting {
@@ -35,10 +35,10 @@ constexpr InsertSetting kInsertSettings[] = {
     {"use_strict_insert_block_limits", "0", For::kAll, true},
     {"max_insert_threads", "1", For::kAll, true},
     {"input_format_parallel_parsing", "0", For::kParsed, true},
-    {"max_insert_block_size", "100000000", For::kParsed, true},
-    {"min_insert_block_size_rows", "100000000", For::kParsed, true},
-    {"max_insert_block_size_bytes", "0", For::kParsed, true},
-    {"min_insert_block_size_bytes", "0", For::kParsed, true},
+    {"max_insert_block_size", "100000000", For::kAll, true},
+    {"min_insert_block_size_rows", "100000000", For::kAll, true},
+    {"max_insert_block_size_bytes", "0", For::kAll, true},
+    {"min_insert_block_size_bytes", "0", For::kAll, true},
     // Rows that do not parse are an error, never skipped in silence.
     {"input_format_allow_errors_num", "0", For::kParsed},
     {"input_format_allow_errors_ratio", "0", For::kParsed},
@@ -147,13 +147,15 @@ class ClickHouseSender final : public BlockSender {
  private:
   // Asked once for each table: nothing is sent to one that would not recognise a repeat.
   void expect_guarantee(const std::string& table) {
-    for (const auto& [name, guarantee] : exactly_once_guarantees(client_, table)) {
+    const auto guarantees = exactly_once_guarantees(client_, table);
+    for (const auto& [name, guarantee] : guarantees) {
       if (guarantee.possible) continue;
       throw TransportError("table " + table + (name == table ? "" : ", by a view into " + name) +
                                ": " + guarantee.text,
                            Disposition::kWait, false, {.name = "NOT_EXACTLY_ONCE"});
     }
-    guaranteed_.insert(table);
+    // A table that is missing may come as another one.
+    if (!guarantees.empty() && guarantees.front().first == table) guaranteed_.insert(table);
   }
 
   const std::set<std::string>& known() {

@@ -60,6 +60,9 @@ Lane& Producer::open_planned_lane(LaneId id, std::shared_ptr<const TableTarget> 
   Lane& lane = add_lane(std::move(progress), std::move(target), from.position);
   lane.plans_ = true;
   lane.replay_.assign(from.ends.begin(), from.ends.end());
+  const auto age = std::chrono::system_clock::now() - from.written;
+  lane.planned_at_ =
+      std::chrono::steady_clock::now() - std::chrono::duration_cast<SteadyTime::duration>(age);
   return lane;
 }
 
@@ -167,6 +170,8 @@ void Producer::seal(Lane& lane, CutReason reason) {
   auto block =
       std::make_unique<InsertBlock>(lane.progress_, lane.target_, range, std::move(*rows), reason);
   block->opened_at = opened;
+  // Whoever planned it may have sent it, and nobody knows what came of it.
+  if (reason == CutReason::kPlanned) block->unknown_since = lane.planned_at_;
   if (lane.plans_ && !lane.replaying()) {
     lane.held_.push_back(std::move(block));
   } else {

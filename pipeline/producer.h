@@ -54,6 +54,7 @@ class Lane {
   bool plans_ = false;
   bool leaving_ = false;
   std::deque<std::int64_t> replay_;  // ends of planned blocks that are not cut yet
+  SteadyTime planned_at_{};          // when a former owner may first have sent them
   std::deque<InsertBlockPtr> held_;  // cut, and named by no durable checkpoint yet
 };
 

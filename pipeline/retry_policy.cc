@@ -22,7 +22,10 @@ Disposition RetryPolicy::disposition_of(const TransportError& error) const {
   if (error.code() == 0 || wanted == dispositions.end()) return error.disposition();
   const bool parts =
       wanted->second == Disposition::kSplit || wanted->second == Disposition::kDeadLetter;
-  return parts && error.may_have_been_applied() ? Disposition::kWait : wanted->second;
+  // Of a code that we do not know nobody but the configuration can say that it leaves nothing
+  // behind.
+  const bool known = !error_code_name(error.code()).empty();
+  return parts && known && error.may_have_been_applied() ? Disposition::kWait : wanted->second;
 }
 
 milliseconds retry_delay(const RetryPolicy& limits, Disposition disposition, unsigned attempt,

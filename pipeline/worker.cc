@@ -123,7 +123,7 @@ Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> send
       queue_(queue),
       outlet_(queue.make_outlet()),
       sender_(std::move(sender)),
-      retry_(retry),
+      retry_(std::move(retry)),
       budget_(budget),
       stats_(stats),
       log_(std::move(log)),
@@ -179,6 +179,7 @@ bool Worker::ours(InsertBlockPtr& block) {
 }
 
 void Worker::prepare(InsertBlock& block) {
+  block.attempt_started = {};
   TableStats& stats = *block.target->stats;
   if (block.failures == 0) {
     if (block.opened_at != SteadyTime{}) {
@@ -235,9 +236,9 @@ void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportEr
   const bool divisible = error.code() == kTooManyParts;  // no row is at fault, there are too many
   if (!divisible && block.target->dead_letters == nullptr) throw;
   const bool all = retry_.disposition_of(error) == Disposition::kDeadLetter;
-  if (part.records() > 1 && !all) {
+  if (part.records() > (all ? kLettersAtOnce : 1)) {
     const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
-    return block.split.refuse(answer != nullptr ? named_row(answer->message()) : 0);
+    return block.split.refuse(answer != nullptr && !all ? named_row(answer->message()) : 0);
   }
   if (block.target->dead_letters == nullptr) throw;
   add_dead_letters(block, part, error);
@@ -347,7 +348,10 @@ void Worker::put_back(InsertBlockPtr block, LaneWait failure, bool may_have_been
   const SteadyTime now = steady_clock::now();
   if (block->failures++ == 0) block->first_failed_at = now;
   block->last_disposition = failure.disposition;
-  if (may_have_been_applied && !block->unknown_since) block->unknown_since = block->attempt_started;
+  const bool sent = block->attempt_started != SteadyTime{};  // else only a question failed
+  if (may_have_been_applied && sent && !block->unknown_since) {
+    block->unknown_since = block->attempt_started;
+  }
   block->target->stats->retries.add(failure.reason);
 
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);

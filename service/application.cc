@@ -87,10 +87,10 @@ struct Application::Parts {
         workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
         monitor(config.clickhouse.client, endpoints, http_sessions, log) {
     for (const PipelineConfig& pipeline : config.pipelines) {
-      pipelines.push_back(build_pipeline(
-          pipeline, config.prefetch_bytes(),
-          make_dead_letter_archive(pipeline, config.clickhouse.client, endpoints, http_sessions),
-          budget, queue, log));
+      pipelines.push_back(
+          build_pipeline(pipeline, config.prefetch_bytes(),
+                         make_dead_letter_archive(pipeline, config.clickhouse, http_sessions),
+                         budget, queue, log));
     }
     status = std::make_unique<StatusGatherer>(status_sources(config_file));
     admin = std::make_unique<AdminServer>(config.admin, admin_handlers());

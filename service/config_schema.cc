@@ -262,7 +262,8 @@ std::vector<Setting<PipelineConfig>> row_settings() {
                    "Where messages are kept that ClickHouse refuses even alone, so that the others "
                    "go on: a table, a file of JSON lines, or a topic. none: their lane waits."),
       Flow::text("dead_letters.table", FIELD(dead_letters.table),
-                 "The table for store clickhouse, name or database.name; made if it is missing."),
+                 "The table for store clickhouse, name or database.name, on the first of the "
+                 "endpoints; made if it is missing."),
       Flow::text("dead_letters.file", FIELD(dead_letters.file),
                  "The file for store file; on a volume that outlives the process."),
       Flow::text(

@@ -42,10 +42,13 @@ constexpr KnownCode kKnownCodes[] = {
     {81, kWait, "UNKNOWN_DATABASE"},
     {115, kWait, "UNKNOWN_SETTING"},
     {117, kSplit, "INCORRECT_DATA"},
+    {128, kSplit, "TOO_LARGE_ARRAY_SIZE"},
     {130, kSplit, "CANNOT_READ_ARRAY_FROM_TEXT"},
     {131, kSplit, "TOO_LARGE_STRING_SIZE"},
+    {153, kSplit, "ILLEGAL_DIVISION"},
     {159, kRetry, "TIMEOUT_EXCEEDED"},
     {164, kWait, "READONLY"},
+    {190, kSplit, "SIZES_OF_ARRAYS_DONT_MATCH"},
     {192, kWait, "UNKNOWN_USER"},
     {193, kWait, "WRONG_PASSWORD"},
     {194, kWait, "REQUIRED_PASSWORD"},
@@ -80,7 +83,9 @@ constexpr KnownCode kKnownCodes[] = {
     {395, kSplit, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"},
     {407, kSplit, "DECIMAL_OVERFLOW"},
     {425, kRetry, "SYSTEM_ERROR"},
+    {441, kSplit, "CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING"},
     {452, kWait, "SETTING_CONSTRAINT_VIOLATION"},
+    {467, kSplit, "CANNOT_PARSE_BOOL"},
     {469, kSplit, "VIOLATED_CONSTRAINT"},
     {497, kWait, "ACCESS_DENIED"},
     {516, kWait, "AUTHENTICATION_FAILED"},
@@ -148,6 +153,13 @@ std::string describe(const ClickHouseError::Details& d) {
   return text;
 }
 
+// Behind "Code: 117. DB::Exception: ", which a text may lack.
+std::string_view exception_text_of(std::string_view message) {
+  constexpr std::string_view kException = "DB::Exception: ";
+  const auto at = message.find(kException);
+  return at == std::string_view::npos ? message : message.substr(at + kException.size());
+}
+
 }  // namespace
 
 std::string_view to_string(Disposition disposition) {
@@ -174,7 +186,7 @@ Disposition disposition_of(int code, std::string_view message) {
     if (contains(message, "in all partitions in total")) found = kWait;  // merges won't clear it
   }
   // A field without a column is the table's fault, not the row's.
-  if (code == 117 && contains(message, "Unknown field found")) found = kWait;
+  if (code == 117 && exception_text_of(message).starts_with("Unknown field found")) found = kWait;
   // The table has the rows already, under the token of the whole: what is sent in parts would be
   // there twice.
   if (found == kSplit && failed_in_view(message)) found = kWait;
@@ -182,7 +194,12 @@ Disposition disposition_of(int code, std::string_view message) {
 }
 
 bool failed_in_view(std::string_view message) {
-  return contains(message, "while pushing to view ");
+  constexpr std::string_view kPhrase = ": while pushing to view ";
+  const auto at = message.rfind(kPhrase);
+  if (at == std::string_view::npos) return false;
+  // The server says it last. Data in which it stands are quoted, or a row number follows.
+  const std::string_view rest = message.substr(at + kPhrase.size());
+  return !contains(rest, "'") && !contains(rest, "(at row ");
 }
 
 std::string_view error_code_name(int code) {

@@ -98,8 +98,7 @@ class Archives {
     for (const PipelineConfig& pipeline : config_.pipelines) {
       if (!arguments_.pipeline.empty() && pipeline.name != arguments_.pipeline) continue;
       known = true;
-      const auto archive =
-          make_dead_letter_archive(pipeline, config_.clickhouse.client, endpoints_, pool_);
+      const auto archive = make_dead_letter_archive(pipeline, config_.clickhouse, pool_);
       if (archive == nullptr) continue;
       const DeadLetters found = archive->read(filter_);
       if (found.unreadable > 0) {

@@ -12,13 +12,13 @@ bool DeadLetterFilter::matches(const DeadLetter& letter) const {
 }
 
 std::shared_ptr<DeadLetterArchive> make_dead_letter_archive(const PipelineConfig& pipeline,
-                                                            const ClientOptions& client,
-                                                            EndpointList& endpoints,
+                                                            const ClickHouseConfig& clickhouse,
                                                             HttpSessionPool& pool) {
   const DeadLettersConfig& config = pipeline.dead_letters;
   switch (config.store) {
     case DeadLettersIn::kClickHouse:
-      return make_table_archive(client, endpoints, pool, config.table);
+      return make_table_archive(clickhouse.client, clickhouse.endpoints.front(), pool,
+                                config.table);
     case DeadLettersIn::kFile:
       return make_file_archive(config.file);
     case DeadLettersIn::kKafka:

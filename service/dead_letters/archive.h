@@ -1,7 +1,8 @@
 // Where a pipeline keeps what ClickHouse refuses (setting `dead_letters`), and how it is read
 // again.
 //
-//   clickhouse   a table, made when the first letter comes; ReplacingMergeTree by token
+//   clickhouse   a table, made when the first letter comes; ReplacingMergeTree by token; on the
+//                first of the configured endpoints
 //   file         JSON lines, appended and synced
 //   kafka        a topic of the pipeline's own brokers, keyed by token
 //
@@ -20,6 +21,7 @@
 
 namespace millrace {
 
+struct ClickHouseConfig;
 struct PipelineConfig;
 
 // Which of them somebody wants to see.
@@ -43,15 +45,13 @@ class DeadLetterArchive : public DeadLetterStore {
   virtual DeadLetters read(const DeadLetterFilter& filter) = 0;
 };
 
-// As the configuration says; null for `none`. Connects to nothing yet. `endpoints` and `pool` must
-// outlive it.
+// As the configuration says; null for `none`. Connects to nothing yet. `pool` must outlive it.
 std::shared_ptr<DeadLetterArchive> make_dead_letter_archive(const PipelineConfig& pipeline,
-                                                            const ClientOptions& client,
-                                                            EndpointList& endpoints,
+                                                            const ClickHouseConfig& clickhouse,
                                                             HttpSessionPool& pool);
 
-// The three kinds. `client_id` names us to the broker.
-std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, EndpointList& endpoints,
+// The table is on one host, the first that is configured: who lists the letters must find them.
+std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, Endpoint endpoint,
                                                       HttpSessionPool& pool, std::string table);
 std::shared_ptr<DeadLetterArchive> make_file_archive(std::string path);
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <system_error>
 #include <utility>
@@ -37,20 +38,18 @@ class FileArchive final : public DeadLetterArchive {
     for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kStrict, lines);
     const MutexLock lock(mutex_);
     // Opened each time: it may be rotated, and a mount may come and go.
-    const FileDescriptor file(
-        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+    const FileDescriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
     check(file.get() >= 0, "open");
     check(::flock(file.get(), LOCK_EX) == 0, "lock");  // `replay` writes to it, too
     struct stat before {};
     check(::fstat(file.get(), &before) == 0, "look at");
-    try {
-      write_all(file.get(), lines);
-      check(::fdatasync(file.get()) == 0, "sync");
-    } catch (...) {
-      // No half line in front of the next one.
-      if (::ftruncate(file.get(), before.st_size) != 0) throw;
-      throw;
-    }
+    // Whoever wrote before us may have been killed in mid-line.
+    char last = '\n';
+    if (before.st_size > 0) check(::pread(file.get(), &last, 1, before.st_size - 1) == 1, "read");
+    if (last != '\n') lines.insert(0, 1, '\n');
+    write_all(file.get(), lines);
+    check(::fdatasync(file.get()) == 0, "sync");
+    if (before.st_size == 0) sync_folder();
   }
 
   std::string name() const override { return "file " + path_; }
@@ -64,6 +63,13 @@ class FileArchive final : public DeadLetterArchive {
   }
 
  private:
+  // So that a new file is still there after a power failure.
+  void sync_folder() const {
+    const std::filesystem::path parent = std::filesystem::path(path_).parent_path();
+    const FileDescriptor folder(
+        ::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    check(folder.get() >= 0 && ::fsync(folder.get()) == 0, "sync the folder of");
+  }
   void check(bool good, const char* what) const {
     if (good) return;
     throw std::system_error(errno, std::generic_category(),

@@ -1,5 +1,4 @@
 // Dead letters in a ClickHouse table.
-#include <atomic>
 #include <stdexcept>
 #include <utility>
 
@@ -12,24 +11,22 @@ constexpr int kUnknownTable = 60;
 
 class TableArchive final : public DeadLetterArchive {
  public:
-  TableArchive(ClientOptions options, EndpointList& endpoints, HttpSessionPool& pool,
-               std::string table)
-      : client_(without_session(std::move(options)), endpoints, pool), table_(std::move(table)) {}
+  TableArchive(ClientOptions options, Endpoint endpoint, HttpSessionPool& pool, std::string table)
+      : endpoints_({std::move(endpoint)}),
+        client_(without_session(std::move(options)), endpoints_, pool),
+        table_(std::move(table)) {}
 
   // Without a deduplication token: the table keeps one row for each letter's token, whatever comes
   // twice, and a plain MergeTree can lose the rows of a token that it knows.
   void store(std::span<const DeadLetter> letters) override {
     std::string rows;
     for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kRaw, rows);
-    InsertOptions options;
-    options.format = "JSONEachRow";
-    options.settings = {{"async_insert", "0"}, {"input_format_skip_unknown_fields", "0"}};
     try {
-      client_.raw_insert(table_, std::move(rows), options);
+      insert(rows);
     } catch (const ClickHouseError& error) {
-      if (error.code() != kUnknownTable || made_.exchange(true)) throw;
+      if (error.code() != kUnknownTable) throw;
       make_table();
-      return store(letters);
+      insert(rows);
     }
   }
 
@@ -56,6 +53,12 @@ class TableArchive final : public DeadLetterArchive {
   }
 
  private:
+  void insert(std::string_view rows) {
+    InsertOptions options;
+    options.format = "JSONEachRow";
+    options.settings = {{"async_insert", "0"}, {"input_format_skip_unknown_fields", "0"}};
+    client_.raw_insert(table_, BodyPieces(&rows, 1), options);
+  }
   static ClientOptions without_session(ClientOptions options) {
     options.session_policy = ClickHouseSessionPolicy::kNone;
     return options;
@@ -70,16 +73,17 @@ class TableArchive final : public DeadLetterArchive {
         "String, replayed UInt8) ENGINE = ReplacingMergeTree(replayed) ORDER BY token");
   }
 
+  EndpointList endpoints_;
   Client client_;
   const std::string table_;
-  std::atomic<bool> made_{false};
 };
 
 }  // namespace
 
-std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, EndpointList& endpoints,
+std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, Endpoint endpoint,
                                                       HttpSessionPool& pool, std::string table) {
-  return std::make_shared<TableArchive>(std::move(client), endpoints, pool, std::move(table));
+  return std::make_shared<TableArchive>(std::move(client), std::move(endpoint), pool,
+                                        std::move(table));
 }
 
 }  // namespace millrace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -15,7 +16,7 @@
 namespace millrace {
 namespace {
 
-constexpr int kTimeoutMs = 30'000;
+constexpr int kTimeoutMs = 10'000;  // a drain may have to wait for it
 
 template <auto Function>
 struct Destroy {
@@ -66,10 +67,10 @@ class KafkaArchive final : public DeadLetterArchive {
     for (const DeadLetter& letter : letters) produce(letter, delivery);
     // The reports refer to `delivery`: whatever happens they must have come.
     while (rd_kafka_outq_len(producer_.get()) > 0) rd_kafka_flush(producer_.get(), kTimeoutMs);
+    if (delivery.acknowledged == letters.size()) return;
+    producer_.reset();  // some of its errors are for good, and the topic may be gone
     if (delivery.error != RD_KAFKA_RESP_ERR_NO_ERROR) fail("cannot write to it", delivery.error);
-    if (delivery.acknowledged != letters.size()) {
-      throw std::runtime_error("the broker did not acknowledge all of them");
-    }
+    throw std::runtime_error("the broker did not acknowledge all of them");
   }
 
   std::string name() const override { return "topic " + topic_; }
@@ -80,16 +81,17 @@ class KafkaArchive final : public DeadLetterArchive {
                                                                  {"auto.offset.reset", "earliest"},
                                                                  {"enable.partition.eof", "true"}});
     rd_kafka_poll_set_consumer(consumer.get());
-    std::size_t open = assign_all(consumer.get());
+    const std::size_t partitions = assign_all(consumer.get());
+    std::set<std::int32_t> read;  // to their end
     LetterLog log;
-    while (open > 0) {
+    while (read.size() < partitions) {
       const KafkaMessage message(rd_kafka_consumer_poll(consumer.get(), kTimeoutMs));
       if (!message) throw std::runtime_error("no answer from " + source_.brokers);
       if (!message.is_error()) {
         std::vector<RecordHeader> none;
         log.add(message.record({}, none).payload);
       } else if (const KafkaError error = message.error(); error.name == "_PARTITION_EOF") {
-        --open;
+        read.insert(message.partition());
       } else {
         throw std::runtime_error(name() + ": " + error.text + " (" + error.name + ")");
       }

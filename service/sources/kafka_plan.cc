@@ -16,6 +16,20 @@ std::string without_time(Checkpoint checkpoint) {
   return plan_text(checkpoint);
 }
 
+// When the oldest of the planned blocks was first named: a new owner takes that for the time of the
+// first try of each.
+std::chrono::sys_seconds first_named(std::map<std::int64_t, std::chrono::sys_seconds>& named,
+                                     const std::vector<std::int64_t>& ends) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (ends.empty()) {
+    named.clear();
+    return now;
+  }
+  named.erase(named.begin(), named.lower_bound(ends.front()));
+  for (const std::int64_t end : ends) named.try_emplace(end, now);
+  return named.begin()->second;
+}
+
 }  // namespace
 
 std::string KafkaSession::config_hash(const TableTarget& target) const {
@@ -35,6 +49,8 @@ void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition&
   partition.plan.clear();
   partition.plan_in_air.clear();
   partition.plan_end = -1;
+  partition.named.clear();
+  for (const std::int64_t end : checkpoint.ends) partition.named.emplace(end, checkpoint.written);
   if (!from.metadata.empty()) {
     partition.committed = from.offset;
     partition.plan = without_time(checkpoint);
@@ -65,7 +81,7 @@ std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
   const bool quiet = now - partition.confirmed < consumer_.session_timeout() / kConfirmations;
   if (partition.keeps_plan) return std::nullopt;
   if (!changed && (checkpoint.ends.empty() || quiet)) return std::nullopt;
-  checkpoint.written = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  checkpoint.written = first_named(partition.named, checkpoint.ends);
   partition.plan_in_air = std::move(plan);
   partition.plan_end = checkpoint.ends.empty() ? checkpoint.position : checkpoint.ends.back();
   KafkaPartition committed = partition.at(checkpoint.position);

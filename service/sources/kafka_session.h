@@ -49,10 +49,11 @@ class KafkaSession {
     bool keeps_plan = false;      // of another configuration: it may not be written over
     std::string plan_in_air;      // of the commit that has no answer yet
     std::int64_t plan_end = -1;   // the last end that it names
-    SteadyTime confirmed{};       // when the last commit that went well was sent
-    bool paused = false;          // in librdkafka
-    bool leaving = false;         // asked back by the group: takes no more records
-    bool held = false;            // Producer::wants_pause
+    std::map<std::int64_t, std::chrono::sys_seconds> named;  // planned ends: when each was first
+    SteadyTime confirmed{};  // when the last commit that went well was sent
+    bool paused = false;     // in librdkafka
+    bool leaving = false;    // asked back by the group: takes no more records
+    bool held = false;       // Producer::wants_pause
     std::size_t unfinished_at_hold = 0;
     bool stuck = false;                      // at a record that can never be taken
     std::optional<SteadyTime> out_of_range;  // when to look for the offset to go on at

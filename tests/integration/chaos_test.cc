@@ -108,7 +108,7 @@ class Chaos {
   void start(std::size_t place) {
     const std::string config =
         "clickhouse: {endpoints: ['http://127.0.0.1:" + std::to_string(proxy_->port()) +
-        "'], request_timeout: 5s}\n"
+        "'], request_timeout: 2s, pool: {connect_timeout: 1s}}\n"
         "pipelines:\n  - {name: chaos, table: chaos, delivery: exactly_once, batch: {max_rows: "
         "500, max_age: 200ms}, source: {kafka: {brokers: '" +
         kafka_.brokers() +

@@ -69,7 +69,7 @@ class SendScript {
   // Success comes from the client's second try on a fresh connection.
   std::atomic<bool> repeated{false};
 
-  void on_send(Sent sent) {
+  void on_send(const Sent& sent) {
     Step step;
     {
       const MutexLock lock(mutex_);
@@ -124,7 +124,7 @@ class FakeSender final : public BlockSender {
   QuerySummary send(const TableTarget&, const std::string& token, BodyPieces body) override {
     Sent sent{token, ""};
     for (const std::string_view piece : body) sent.body += piece;
-    script_->on_send(std::move(sent));
+    script_->on_send(sent);
     QuerySummary summary;
     summary.repeated = script_->repeated;
     summary.acquire_time = std::chrono::microseconds(1);

@@ -39,6 +39,22 @@ INSTANTIATE_TEST_SUITE_P(Ranges, RetryDelayTest,
                                            Range{Disposition::kSplit, 1, 1'000, 2'000},
                                            Range{Disposition::kDeadLetter, 90, 15'000, 30'000}));
 
+TEST(RetryPolicyTest, TheConfigurationDecidesByCode) {
+  const auto error = [](int code, bool applied) {
+    return ClickHouseError({.code = code, .may_have_been_applied = applied});
+  };
+  RetryPolicy policy;
+  policy.dispositions = {
+      {60, Disposition::kRetry}, {241, Disposition::kSplit}, {4711, Disposition::kSplit}};
+  EXPECT_EQ(policy.disposition_of(error(60, false)), Disposition::kRetry);
+  EXPECT_EQ(policy.disposition_of(error(81, false)), Disposition::kWait) << "not named";
+  EXPECT_EQ(policy.disposition_of(error(241, false)), Disposition::kSplit);
+  EXPECT_EQ(policy.disposition_of(error(241, true)), Disposition::kWait)
+      << "parts of it may be there";
+  EXPECT_EQ(policy.disposition_of(error(4711, true)), Disposition::kSplit)
+      << "nobody else knows this code";
+}
+
 TEST(RetryPolicyTest, NeverZeroSoThatAFailingBlockCannotSpin) {
   const RetryPolicy limits{milliseconds(1), milliseconds(1), milliseconds(1), milliseconds(1)};
   for (const Disposition each : {Disposition::kRetry, Disposition::kWait}) {

@@ -159,6 +159,14 @@ TEST_F(WorkerTest, AnInsertThatTheClientRepeatedIsAskedAboutBeforeItIsAcknowledg
   EXPECT_EQ(script_->sent()[1].token, "g/t/0/inc/0-1~1");
 }
 
+TEST_F(WorkerTest, AQuestionWithoutAnAnswerPutsNoInsertInDoubt) {
+  push({0, 1});
+  script_->then([] { fail_with_code(60); });
+  script_->then_probe([] { fail_unanswered(); });
+  run_until_position(1);
+  EXPECT_EQ(script_->restart_questions(), 0u);
+}
+
 TEST_F(WorkerTest, ARefusedInsertIsNotAskedAbout) {
   script_->then([] { fail_with_code(241); });
   push({0, 1});

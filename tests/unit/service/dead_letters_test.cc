@@ -138,6 +138,17 @@ TEST_F(FileArchiveTest, KeepsWhatIsStored) {
   expect_same(found.letters[1], letters[1]);
 }
 
+TEST_F(FileArchiveTest, HalfALineOfWhoWasKilledSpoilsNoOther) {
+  std::ofstream(folder_ / "letters.jsonl") << line_of(letter(1, "one")) << "\n{\"time\":12";
+  const auto archive = make_file_archive(folder_ / "letters.jsonl");
+  const DeadLetter two = letter(2, "two");
+  archive->store({&two, 1});
+  const DeadLetters found = archive->read({});
+  ASSERT_EQ(found.letters.size(), 2u);
+  EXPECT_EQ(found.letters[1].payload, "two");
+  EXPECT_EQ(found.unreadable, 1u);
+}
+
 TEST_F(FileArchiveTest, ManyThreadsWriteWholeLines) {
   const auto archive = make_file_archive(folder_ / "letters.jsonl");
   std::vector<std::thread> threads;

@@ -58,6 +58,28 @@ TEST(Disposition, AFieldWithoutAColumnWaitsForTheColumn) {
   EXPECT_EQ(disposition_of(117, "Cannot parse JSON object here"), Disposition::kSplit);
 }
 
+// The table has the rows then: nothing may be sent in parts. Texts of ClickHouse 26.7.
+TEST(Disposition, WhatFailsInAViewWaits) {
+  const std::string constraint =
+      "Code: 469. DB::Exception: Constraint `c` for table default.mvt is violated at row 2. "
+      "Expression: (k < 100). Column values: ";
+  const std::string end = " (VIOLATED_CONSTRAINT) (version 26.7.2.1)";
+  EXPECT_EQ(disposition_of(469, constraint + "k = 800: while pushing to view default.mv." + end),
+            Disposition::kWait);
+  EXPECT_EQ(disposition_of(469, constraint + "k = 800." + end), Disposition::kSplit);
+  // Data of the user's are no word of the server.
+  EXPECT_EQ(disposition_of(469, constraint + "t = 'no: while pushing to view a.b'." + end),
+            Disposition::kSplit);
+  EXPECT_EQ(disposition_of(27,
+                           "Code: 27. DB::Exception: Cannot parse input: expected '{' before: ': "
+                           "while pushing to view a.b': (at row 3)"),
+            Disposition::kSplit);
+  EXPECT_EQ(disposition_of(117,
+                           "Code: 117. DB::Exception: Cannot parse JSON: 'DB::Exception: Unknown "
+                           "field found': (at row 3)"),
+            Disposition::kSplit);
+}
+
 TEST(ErrorCodeName, NamesWhatWeKnow) {
   EXPECT_EQ(error_code_name(60), "UNKNOWN_TABLE");
   EXPECT_EQ(error_code_name(1002), "UNKNOWN_EXCEPTION");
