@@ -126,7 +126,7 @@ class KafkaArchive final : public DeadLetterArchive {
   }
 
   // A failure shows when it is written to: who may not make topics may write to one that is there.
-  void make_topic() {
+  void make_topic() REQUIRES(mutex_) {
     std::array<char, 512> text{};
     const NewTopic topic(rd_kafka_NewTopic_new(topic_.c_str(), 1, -1, text.data(), text.size()));
     if (!topic) throw std::runtime_error(text.data());
@@ -136,7 +136,7 @@ class KafkaArchive final : public DeadLetterArchive {
     const Event event(rd_kafka_queue_poll(queue.get(), kTimeoutMs));
   }
 
-  void produce(const DeadLetter& letter, Delivery& delivery) {
+  void produce(const DeadLetter& letter, Delivery& delivery) REQUIRES(mutex_) {
     std::string line;
     append_letter(letter, LetterBytes::kStrict, line);
     line.pop_back();  // the newline

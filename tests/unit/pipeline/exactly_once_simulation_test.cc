@@ -47,7 +47,7 @@ struct Log {
   explicit Log(Random& random) {
     const std::size_t count = 5 + random() % 30;
     for (std::size_t i = 0; i < count; ++i) {
-      if (chance(random, 15)) end += 1 + random() % 3;  // compacted away
+      if (chance(random, 15)) end += static_cast<std::int64_t>(1 + random() % 3);  // compacted away
       const Kind kind = chance(random, 80)   ? Kind::kRow
                         : chance(random, 50) ? Kind::kTombstone
                                              : Kind::kControl;
