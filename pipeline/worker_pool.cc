@@ -3,7 +3,7 @@
 namespace millrace {
 
 WorkerPool::WorkerPool(unsigned workers, BlockQueue& queue, const BlockSenderFactory& make_sender,
-                       RetryPolicy retry, ByteBudget& budget, const LogSink& log)
+                       const RetryPolicy& retry, ByteBudget& budget, const LogSink& log)
     : queue_(queue) {
   for (unsigned id = 0; id < workers; ++id) {
     workers_.push_back(

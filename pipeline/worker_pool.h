@@ -13,7 +13,7 @@ namespace millrace {
 class WorkerPool {
  public:
   WorkerPool(unsigned workers, BlockQueue& queue, const BlockSenderFactory& make_sender,
-             RetryPolicy retry, ByteBudget& budget, const LogSink& log);
+             const RetryPolicy& retry, ByteBudget& budget, const LogSink& log);
   ~WorkerPool();  // stop()
 
   void start();
