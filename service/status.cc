@@ -151,60 +151,6 @@ std::optional<std::int64_t> lag(const LaneStatus& lane) {
   return std::max<std::int64_t>(0, lane.high_watermark - lane.position);
 }
 
-std::string what_to_do(const LaneWait& wait) {
-  const std::string goes_on = "; the lane goes on by itself then";
-  switch (wait.code) {
-    case 60:
-      return "create the table" + goes_on;
-    case 81:
-      return "create the database, or correct `clickhouse.database`" + goes_on;
-    case 10:
-    case 16:
-    case 36:
-    case 47:
-      return "compare the messages' fields and the configured `columns` with the table's columns" +
-             goes_on;
-    case 192:
-    case 193:
-    case 194:
-    case 516:
-      return "check `clickhouse.user` and `clickhouse.password`, and that the user exists on the "
-             "server" +
-             goes_on;
-    case 497:
-      return "grant the user INSERT (and SELECT) on the table" + goes_on;
-    case 164:
-    case 242:
-      return "make the server or table writable again (for replicated tables: see that Keeper "
-             "answers)" +
-             goes_on;
-    case 243:
-      return "free disk space on the ClickHouse server" + goes_on;
-    case 241:
-      return "the server is short of memory: lower `batch.max_bytes` or `workers.count`, or give "
-             "it more; it is tried again meanwhile";
-    case 252:
-      return "the server has too many parts: raise `batch.max_rows` and `batch.max_age` for fewer "
-             "and larger inserts; it is tried again meanwhile";
-    default:
-      break;
-  }
-  switch (wait.disposition) {
-    case Disposition::kRetry:
-      return "nothing, if it passes; else see that ClickHouse answers at `clickhouse.endpoints`";
-    case Disposition::kWait:
-      return "mend what the message says on the server" + goes_on;
-    case Disposition::kSplit:
-    case Disposition::kDeadLetter:
-      return "ClickHouse refuses rows of this block: make the table accept them (column types, "
-             "constraints, `clickhouse.insert_settings`)" +
-             goes_on;
-    case Disposition::kDone:
-      return "nothing";
-  }
-  return "";
-}
-
 StatusGatherer::StatusGatherer(StatusSources sources)
     : sources_(std::move(sources)),
       started_(std::chrono::system_clock::now()),

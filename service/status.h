@@ -112,8 +112,6 @@ std::optional<std::int64_t> lag(const LaneStatus& lane);
 // In source_snapshot.cc, the only place where the status knows a broker.
 void add(SourceSnapshot& sum, const KafkaStats& stats);
 SourceSnapshot source_snapshot(const std::vector<const KafkaReader*>& readers);
-// What somebody must do so that a waiting lane goes on; says so when nobody must.
-std::string what_to_do(const LaneWait& wait);
 
 // Thread-safe.
 class StatusGatherer {

@@ -1,5 +1,6 @@
 #include <ctime>
 
+#include "pipeline/failure.h"
 #include "service/bottleneck.h"
 #include "service/json_writer.h"
 #include "service/status.h"
@@ -69,14 +70,14 @@ void write_table(JsonWriter& json, const TableSnapshot& table) {
   json.end_object().end_object();
 }
 
-void write_wait(JsonWriter& json, const LaneWait& wait, SystemTime now) {
+void write_wait(JsonWriter& json, const LaneWait& wait, const std::string& table, SystemTime now) {
   json.begin_object();
   json.member("disposition", to_string(wait.disposition));
   json.member("code", wait.code).member("reason", wait.reason).member("message", wait.message);
   json.member("since", iso_utc(wait.since));
   json.member("seconds", std::chrono::duration<double>(now - wait.since).count());
   json.member("attempts", wait.attempts);
-  json.member("what_to_do", what_to_do(wait));
+  json.member("what_to_do", advice_for(wait, table));
   json.end_object();
 }
 
@@ -104,7 +105,7 @@ void write_lane(JsonWriter& json, const LaneStatus& lane, SystemTime now) {
   json.member("difference", lane.ledger.difference()).end_object();
   json.key("waiting");
   if (lane.waiting) {
-    write_wait(json, lane.wait, now);
+    write_wait(json, lane.wait, lane.table, now);
   } else {
     json.null();
   }

@@ -33,22 +33,39 @@ TEST(FailureTest, AFaultInTheProgramIsRetried) {
   EXPECT_EQ(describe_failure(std::logic_error("x")).disposition, Disposition::kRetry);
 }
 
+std::string advice(Disposition disposition, int code, const std::string& reason = {},
+                   const std::string& message = {}) {
+  LaneWait failure;
+  failure.code = code;
+  failure.disposition = disposition;
+  failure.reason = reason;
+  failure.message = message;
+  return advice_for(failure, "db.events");
+}
+
 TEST(FailureTest, AdviceNamesWhatToChange) {
-  const auto advice = [](int code, Disposition disposition) {
-    LaneWait failure;
-    failure.code = code;
-    failure.disposition = disposition;
-    return advice_for(failure, "db.events");
-  };
-  EXPECT_THAT(advice(60, Disposition::kWait), HasSubstr("create table db.events"));
-  EXPECT_THAT(advice(516, Disposition::kWait), HasSubstr("clickhouse.password"));
-  EXPECT_THAT(advice(497, Disposition::kWait), HasSubstr("GRANT INSERT ON db.events"));
-  EXPECT_THAT(advice(4711, Disposition::kWait), HasSubstr("by itself"));
-  EXPECT_THAT(advice(27, Disposition::kSplit), HasSubstr("db.events"));
-  EXPECT_THAT(advice(27, Disposition::kSplit), HasSubstr("kept"));
-  LaneWait pool;
-  pool.reason = "pool_timeout";
-  EXPECT_THAT(advice_for(pool, "t"), HasSubstr("clickhouse.pool.hard_limit"));
+  EXPECT_THAT(advice(Disposition::kWait, 60), HasSubstr("create table db.events"));
+  EXPECT_THAT(advice(Disposition::kWait, 81), HasSubstr("clickhouse.database"));
+  EXPECT_THAT(advice(Disposition::kWait, 16), HasSubstr("columns"));
+  EXPECT_THAT(advice(Disposition::kWait, 516), HasSubstr("clickhouse.password"));
+  EXPECT_THAT(advice(Disposition::kWait, 497), HasSubstr("GRANT INSERT, SELECT ON db.events"));
+  EXPECT_THAT(advice(Disposition::kWait, 242), HasSubstr("system.replicas"));
+  EXPECT_THAT(advice(Disposition::kWait, 243), HasSubstr("disk"));
+  EXPECT_THAT(advice(Disposition::kRetry, 252), HasSubstr("batch.max_rows"));
+  EXPECT_THAT(advice(Disposition::kRetry, 0), HasSubstr("clickhouse.endpoints"));
+  EXPECT_THAT(advice(Disposition::kRetry, 0, "pool_timeout"),
+              HasSubstr("clickhouse.pool.hard_limit"));
+  EXPECT_THAT(advice(Disposition::kSplit, 27), HasSubstr("db.events"));
+  EXPECT_THAT(advice(Disposition::kSplit, 27), HasSubstr("kept"));
+  EXPECT_THAT(advice(Disposition::kWait, 0, "DEAD_LETTERS_NOT_STORED"), HasSubstr("dead_letters"));
+  EXPECT_THAT(advice(Disposition::kWait, 0, "NOT_EXACTLY_ONCE"), HasSubstr("delivery"));
+  EXPECT_THAT(advice(Disposition::kWait, 27, "", "no: while pushing to view db.v"),
+              HasSubstr("materialized view"));
+}
+
+TEST(FailureTest, WhoeverWaitsIsToldThatTheLaneGoesOnByItself) {
+  for (const int code : {60, 81, 16, 192, 193, 497, 516, 164, 242, 243, 12345})
+    EXPECT_THAT(advice(Disposition::kWait, code), HasSubstr("goes on by itself")) << code;
 }
 
 }  // namespace

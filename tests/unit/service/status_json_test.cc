@@ -57,7 +57,7 @@ TEST(StatusJson, AWaitingLaneSaysSinceWhenWhyAndWhatToDo) {
   EXPECT_EQ(json[wait + ".since"], "\"2023-11-14T22:13:20Z");
   EXPECT_EQ(json[wait + ".seconds"], "90");
   EXPECT_EQ(json[wait + ".attempts"], "8");
-  EXPECT_THAT(json[wait + ".what_to_do"], HasSubstr("create the table"));
+  EXPECT_THAT(json[wait + ".what_to_do"], HasSubstr("create table"));
   EXPECT_EQ(json["pipelines.0.lanes.0.waiting"], "null");
 }
 

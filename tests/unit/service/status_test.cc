@@ -162,27 +162,5 @@ TEST(SourceSnapshot, SumsAllReadersOfAPipeline) {
   EXPECT_EQ(sum.commits_in_flight, 2);
 }
 
-std::string advice(Disposition disposition, int code) {
-  LaneWait wait;
-  wait.disposition = disposition;
-  wait.code = code;
-  return what_to_do(wait);
-}
-
-TEST(WhatToDo, NamesTheActionForEachReasonThatSomebodyMustMend) {
-  EXPECT_THAT(advice(Disposition::kWait, 60), HasSubstr("create the table"));
-  EXPECT_THAT(advice(Disposition::kWait, 81), HasSubstr("clickhouse.database"));
-  EXPECT_THAT(advice(Disposition::kWait, 16), HasSubstr("columns"));
-  EXPECT_THAT(advice(Disposition::kWait, 516), HasSubstr("clickhouse.password"));
-  EXPECT_THAT(advice(Disposition::kWait, 497), HasSubstr("grant"));
-  EXPECT_THAT(advice(Disposition::kWait, 242), HasSubstr("writable"));
-  EXPECT_THAT(advice(Disposition::kWait, 243), HasSubstr("disk"));
-  for (const int code : {60, 81, 16, 192, 193, 497, 516, 164, 242, 243, 12345}) {
-    EXPECT_THAT(advice(Disposition::kWait, code), HasSubstr("goes on by itself")) << code;
-  }
-  EXPECT_THAT(advice(Disposition::kRetry, 0), HasSubstr("clickhouse.endpoints"));
-  EXPECT_THAT(advice(Disposition::kSplit, 27), HasSubstr("refuses"));
-}
-
 }  // namespace
 }  // namespace millrace

@@ -45,7 +45,8 @@ std::vector<LaneStatus> filled_lanes() {
                   .reason = "UNKNOWN_TABLE",
                   .message = "Table db.events does not exist",
                   .since = SystemTime(std::chrono::seconds(1'700'000'000)),
-                  .attempts = 8};
+                  .attempts = 8,
+                  .advice = {}};
   return {flowing, waiting};
 }
 
