@@ -134,7 +134,10 @@ std::string ScriptedConnection::read_until_closed() {
 void ScriptedConnection::send(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n < 0) throw ScriptOver{};
+    if (n < 0) {
+      client_closed_ = errno == EPIPE || errno == ECONNRESET;
+      throw ScriptOver{};
+    }
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
 }
