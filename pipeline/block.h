@@ -44,7 +44,9 @@ struct InsertBlock {
   SteadyTime attempt_started{};
   // Start of the first attempt under the current token that ended without a clear answer.
   std::optional<SteadyTime> unknown_since;
-  unsigned token_renewals = 0;      // see Worker::renew_token_if_forgotten
+  unsigned token_renewals = 0;      // see Worker::renew_token
+  bool plan_checked = false;        // of a former owner's: the table still knows it, or
+  bool look_first = false;          // it may not: send only what is not there
   BlockSplit split;                 // what is still to be sent: at first all of it
   RowCounts done;                   // of what is settled
   std::vector<DeadLetter> letters;  // refused, and not stored yet

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -83,23 +84,6 @@ Settings merge(const std::set<std::string>& known, const Settings& wanted_by_use
   return result;
 }
 
-std::string quote_string(std::string_view text) {
-  std::string result = "'";
-  for (const char c : text) {
-    if (c == '\'' || c == '\\') result += '\\';
-    result += c;
-  }
-  return result + "'";
-}
-
-// `name` or `database.name` as the SQL tuple (database, name).
-std::string name_tuple(std::string_view table) {
-  const std::size_t dot = table.find('.');
-  if (dot == std::string_view::npos) return "(currentDatabase(), " + quote_string(table) + ")";
-  return "(" + quote_string(table.substr(0, dot)) + ", " + quote_string(table.substr(dot + 1)) +
-         ")";
-}
-
 class ClickHouseSender final : public BlockSender {
  public:
   ClickHouseSender(ClientOptions options, Settings insert_settings, EndpointList& endpoints,
@@ -107,7 +91,7 @@ class ClickHouseSender final : public BlockSender {
       : client_(std::move(options), endpoints, pool), user_settings_(std::move(insert_settings)) {}
 
   QuerySummary send(const TableTarget& target, const std::string& token, BodyPieces body) override {
-    if (target.exactly_once && !guaranteed_.contains(target.table)) expect_guarantee(target.table);
+    if (target.delivery != Delivery::kAtLeastOnce) expect_guarantee(target);
     InsertOptions options;
     options.format = target.format;
     options.settings = merge(known(), user_settings_, target);
@@ -123,39 +107,53 @@ class ClickHouseSender final : public BlockSender {
 
   void probe(const TableTarget& target) override {
     client_.describe_table(target.table);
-    guaranteed_.erase(target.table);  // it may be another table now
+    window_seconds_.erase(target.table);  // it may be another table now
   }
 
-  // Plain MergeTree writes its deduplication log before the part gets its name: a server that was
-  // killed in between knows the token and has no rows. Replicated tables do both in one step.
-  bool may_swallow_repeat(const TableTarget& target, SteadyTime then) override {
-    const std::string answer = client_.raw_query(
-        "SELECT uptime(), engine LIKE 'Replicated%' OR engine LIKE 'Shared%' FROM system.tables "
-        "WHERE (database, name) = " +
-            name_tuple(target.table),
-        {.format = "TabSeparated"});
-    const std::size_t tab = answer.find('\t');
-    if (tab == std::string::npos) return false;  // no such table: the insert will say so
-    if (answer.compare(tab + 1, 1, "1") == 0) return false;
-    // Whole seconds, rounded down: a server that is in doubt counts as restarted.
-    const std::chrono::seconds uptime(std::stoll(answer.substr(0, tab)));
-    return uptime <= std::chrono::steady_clock::now() - then + std::chrono::seconds(1);
+  RepeatProof repeat_proof(const TableTarget& target, SteadyTime then) override {
+    return ask_repeat_proof(client_, target, then);
+  }
+  RowsByOffset rows_of_records(const TableTarget& target, const LaneId& lane, Cut range,
+                               std::optional<SteadyTime> since) override {
+    return ask_rows_of_records(client_, target, lane, range, since);
+  }
+  bool may_have_forgotten(const TableTarget& target, SteadyTime then) override {
+    if (target.delivery == Delivery::kAtLeastOnce) return false;
+    expect_guarantee(target);
+    const auto found = window_seconds_.find(target.table);
+    if (found == window_seconds_.end() || found->second == 0) return false;
+    return ask_seconds_of_inserts_since(client_, target.table, then) > found->second / 2;
   }
 
   std::string session_id() const override { return client_.session_id(); }
 
  private:
-  // Asked once for each table: nothing is sent to one that would not recognise a repeat.
-  void expect_guarantee(const std::string& table) {
-    const auto guarantees = exactly_once_guarantees(client_, table);
-    for (const auto& [name, guarantee] : guarantees) {
-      if (guarantee.possible) continue;
-      throw TransportError("table " + table + (name == table ? "" : ", by a view into " + name) +
-                               ": " + guarantee.text,
-                           Disposition::kWait, false, {.name = "NOT_EXACTLY_ONCE"});
-    }
+  // Asked once for each table. With `delivery: exactly_once` nothing is sent to one that would not
+  // recognise a repeat.
+  void expect_guarantee(const TableTarget& target) {
+    const std::string& table = target.table;
+    if (window_seconds_.contains(table)) return;
+    const auto guarantees = exactly_once_guarantees(
+        client_, table,
+        target.columns.name_records() ? Rows::kCanBeLookedFor : Rows::kCanNotBeLookedFor);
     // A table that is missing may come as another one.
-    if (!guarantees.empty() && guarantees.front().first == table) guaranteed_.insert(table);
+    if (guarantees.empty() || guarantees.front().first != table) return;
+    std::uint64_t window_seconds = 0;
+    GuaranteeNote::Value note{true, guarantees.front().second.text};
+    for (const auto& [name, guarantee] : guarantees) {
+      const std::string text =
+          (name == table ? "" : "by a view into " + name + ": ") + guarantee.text;
+      if (!guarantee.possible && target.delivery == Delivery::kExactlyOnce) {
+        throw TransportError("table " + table + ": " + text, Disposition::kWait, false,
+                             {.name = "NOT_EXACTLY_ONCE"});
+      }
+      if (!guarantee.holds && note.holds) note = {false, text};
+      if (guarantee.window_seconds != 0 &&
+          (window_seconds == 0 || guarantee.window_seconds < window_seconds))
+        window_seconds = guarantee.window_seconds;
+    }
+    target.stats->guarantee.set(std::move(note));
+    window_seconds_.emplace(table, window_seconds);
   }
 
   const std::set<std::string>& known() {
@@ -174,7 +172,8 @@ class ClickHouseSender final : public BlockSender {
 
   Client client_;
   const Settings user_settings_;
-  std::set<std::string> guaranteed_;            // tables, of those for exactly once
+  // How long each table remembers an insert, as far as asked; 0: it counts inserts, not time.
+  std::map<std::string, std::uint64_t> window_seconds_;
   std::optional<std::set<std::string>> known_;  // names that the server knows; not asked yet
 };
 

@@ -1,5 +1,6 @@
 #include "pipeline/encoder.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <iterator>
@@ -219,6 +220,17 @@ void splice_columns(std::string_view payload, std::string_view columns_json, std
     out.append(payload.substr(row + 1, end - row - 1));
     at = end;
   }
+}
+
+std::size_t count_rows(std::string_view payload) {
+  std::size_t rows = 0;
+  for (std::size_t at = 0; at < payload.size();) {
+    while (at < payload.size() && is_between_rows(payload[at])) ++at;
+    if (at == payload.size() || payload[at] != '{') break;
+    at = skip_object(payload, at);
+    ++rows;
+  }
+  return std::max<std::size_t>(rows, 1);
 }
 
 void append_json_string(std::string_view text, std::string& out) {

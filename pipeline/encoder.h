@@ -33,6 +33,8 @@ class Encoder {
 // Appends `payload` with `columns_json` (`"a":1,"b":"x"`, no braces) spliced into each top-level
 // JSON object. Whitespace, commas and brackets between objects stay.
 void splice_columns(std::string_view payload, std::string_view columns_json, std::string& out);
+// How many rows the message holds: its top-level JSON objects, but one at least.
+std::size_t count_rows(std::string_view payload);
 // A JSON string with quotes. Bytes that are not UTF-8 pass as they are: ClickHouse strings are
 // bytes.
 void append_json_string(std::string_view text, std::string& out);

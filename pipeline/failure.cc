@@ -76,6 +76,8 @@ std::string remedy_for_wait(const LaneWait& failure, const std::string& table) {
     return "see that they can be written where `dead_letters` of the pipeline says";
   if (failure.reason == "NOT_EXACTLY_ONCE")
     return "run the statement that is named, or set `delivery: auto`";
+  if (failure.reason == "ROWS_NOT_FOUND")
+    return "see what deletes rows of " + table + " or hides them from `clickhouse.user`";
   if (failed_in_view(failure.message))
     return "a materialized view of " + table + " fails: mend the view or its target";
   const std::string remedy = remedy_for(failure.code, table);
@@ -99,6 +101,10 @@ std::string remedy_for_retry(const LaneWait& failure, const std::string& table) 
 
 std::string advice_for(const LaneWait& failure, const std::string& table) {
   if (!failure.advice.empty()) return failure.advice;
+  if (failure.reason == "PLAN_EXPIRED") {
+    return "start again with `on_expired_plan: verify` (needs columns.topic, columns.partition and "
+           "columns.offset), which sends what is missing, or with `resend`, which may double it";
+  }
   switch (failure.disposition) {
     case Disposition::kWait:
       return remedy_for_wait(failure, table) + "; the lane then goes on by itself";

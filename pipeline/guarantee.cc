@@ -5,11 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/table_sql.h"
+
 namespace millrace {
 namespace {
 
 constexpr std::string_view kPlainWindow = "non_replicated_deduplication_window";
 constexpr std::string_view kReplicatedWindow = "replicated_deduplication_window";
+constexpr std::string_view kReplicatedSeconds = "replicated_deduplication_window_seconds";
 // Blocks (times partitions of the table) between the first try and the last one of a block: ten
 // minutes of ten blocks a second, and some more.
 constexpr std::uint64_t kLeastWindow = 10'000;
@@ -49,19 +52,14 @@ std::string sql_name(const std::string& table) {
   return plain && table.find("..") == std::string::npos ? table : quote_table(table);
 }
 
+// Engines that replace or sum rows up, and a TTL, leave nothing that could be counted.
+bool keeps_every_row(const TableFacts& facts) {
+  return facts.engine == "MergeTree" && facts.engine_full.find(" TTL ") == std::string::npos;
+}
+
 std::string remedy(const std::string& table, std::string_view setting) {
   return "ALTER TABLE " + sql_name(table) + " MODIFY SETTING " + std::string(setting) + " = 100000";
 }
-
-// {database:String} and {table:String} of a query.
-Named name_parameters(const std::string& table) {
-  const auto dot = table.find('.');
-  if (dot == std::string::npos) return {{"database", std::string()}, {"table", table}};
-  return {{"database", table.substr(0, dot)}, {"table", table.substr(dot + 1)}};
-}
-constexpr char kIsTable[] =
-    "database = if({database:String} = '', currentDatabase(), {database:String}) "
-    "AND name = {table:String}";
 
 // The tables that inserts into `table` reach through materialized views.
 std::vector<std::string> ask_view_targets(Client& client, const std::string& table) {
@@ -74,7 +72,7 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
   for (std::size_t next = 0; next <= targets.size(); ++next) {
     const std::string source = next == 0 ? table : targets[next - 1];
     for (std::string& target : split_lines(client.raw_query(
-             sql, {.format = "TabSeparatedRaw", .parameters = name_parameters(source)}))) {
+             sql, {.format = "TabSeparatedRaw", .parameters = table_parameters(source)}))) {
       if (std::find(targets.begin(), targets.end(), target) == targets.end())
         targets.push_back(std::move(target));
     }
@@ -91,12 +89,15 @@ std::optional<TableFacts> ask_table_facts(Client& client, const std::string& tab
       "(SELECT value FROM system.merge_tree_settings "
       "WHERE name = 'non_replicated_deduplication_window'), "
       "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'replicated_deduplication_window')]) FROM system.tables WHERE " +
+      "WHERE name = 'replicated_deduplication_window'), "
+      "(SELECT value FROM system.merge_tree_settings "
+      "WHERE name = 'replicated_deduplication_window_seconds')]) FROM system.tables WHERE " +
           std::string(kIsTable),
-      {.format = "TabSeparatedRaw", .parameters = name_parameters(table)});
+      {.format = "TabSeparatedRaw", .parameters = table_parameters(table)});
   const std::vector<std::string> lines = split_lines(answer);
-  if (lines.size() != 4) return std::nullopt;
-  return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3])};
+  if (lines.size() != 5) return std::nullopt;
+  return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3]),
+                    to_number(lines[4])};
 }
 
 std::optional<bool> ask_granted(Client& client, const std::string& right,
@@ -109,36 +110,51 @@ std::optional<bool> ask_granted(Client& client, const std::string& right,
   }
 }
 
-Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts) {
+Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts, Rows rows) {
   const std::string_view engine = facts.engine;
   if (!engine.ends_with("MergeTree")) {
-    return {false, false,
-            "exactly_once does not hold: engine " + facts.engine +
-                " remembers no deduplication tokens; write into a MergeTree table, or use "
-                "`delivery: at_least_once`"};
+    return {.text = "exactly_once does not hold: engine " + facts.engine +
+                    " remembers no deduplication tokens; write into a MergeTree table"};
   }
   const bool replicated = engine.starts_with("Replicated") || engine.starts_with("Shared");
   const std::string_view setting = replicated ? kReplicatedWindow : kPlainWindow;
   const std::uint64_t window = setting_in(facts.engine_full, setting)
                                    .value_or(replicated ? facts.replicated_window : facts.window);
   const std::string has = std::string(setting) + " is " + std::to_string(window);
-  if (window == 0) {
-    return {false, false, "exactly_once does not hold: " + has + "; " + remedy(table, setting)};
+  if (window == 0)
+    return {.text = "exactly_once does not hold: " + has + "; " + remedy(table, setting)};
+  Guarantee guarantee{.possible = true};
+  if (replicated) {
+    guarantee.window_seconds =
+        setting_in(facts.engine_full, kReplicatedSeconds).value_or(facts.replicated_window_seconds);
   }
   if (window < kLeastWindow) {
-    return {false, true,
-            "exactly_once does not hold for long: " + has + " blocks, below " +
-                std::to_string(kLeastWindow) + "; " + remedy(table, setting)};
+    guarantee.text = "exactly_once does not hold for long: " + has + " blocks, below " +
+                     std::to_string(kLeastWindow) + "; " + remedy(table, setting);
+    return guarantee;
   }
-  if (replicated) return {true, true, "exactly_once: " + has};
-  return {true, true,
-          "exactly_once, " + has +
-              "; rows can come twice when ClickHouse itself is killed: a Replicated engine "
-              "would close that, too"};
+  guarantee.holds = replicated || (rows == Rows::kCanBeLookedFor && keeps_every_row(facts));
+  if (guarantee.holds) {
+    guarantee.text =
+        "exactly_once: " + has +
+        (replicated ? ""
+                    : "; after a restart of ClickHouse rows in doubt are looked for by the columns "
+                      "of topic, partition and offset");
+    return guarantee;
+  }
+  guarantee.text = "exactly_once holds only while ClickHouse itself is not killed (" + has +
+                   "): rows in flight then can come twice; use a Replicated engine";
+  if (rows == Rows::kCanNotBeLookedFor && keeps_every_row(facts)) {
+    guarantee.text +=
+        ", or set columns.topic, columns.partition and columns.offset, by which rows are looked "
+        "for";
+  }
+  return guarantee;
 }
 
 std::vector<std::pair<std::string, Guarantee>> exactly_once_guarantees(Client& client,
-                                                                       const std::string& table) {
+                                                                       const std::string& table,
+                                                                       Rows rows) {
   std::vector<std::string> reached{table};
   try {
     for (std::string& target : ask_view_targets(client, table))
@@ -151,7 +167,8 @@ std::vector<std::pair<std::string, Guarantee>> exactly_once_guarantees(Client& c
     const auto facts = ask_table_facts(client, name);
     if (!facts) continue;
     if (name != table && facts->engine == "Null") continue;  // keeps no rows, so none twice
-    guarantees.emplace_back(name, exactly_once_guarantee(name, *facts));
+    guarantees.emplace_back(
+        name, exactly_once_guarantee(name, *facts, name == table ? rows : Rows::kBehindAView));
   }
   return guarantees;
 }

@@ -19,6 +19,7 @@ struct TableFacts {
   std::string engine_full;   // with the SETTINGS of the table
   std::uint64_t window = 0;  // what the server's tables have by default, plain and replicated
   std::uint64_t replicated_window = 0;
+  std::uint64_t replicated_window_seconds = 0;
 };
 // Nothing when there is no such table. Throws TransportError.
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
@@ -28,16 +29,21 @@ std::optional<bool> ask_granted(Client& client, const std::string& right, const 
 
 struct Guarantee {
   bool holds = false;
-  bool possible = false;  // it holds for a while at least: repeats that come soon are recognised
-  std::string text;       // what is promised and why, or what is missing and the SQL that mends it
+  bool possible = false;  // for a while, or while ClickHouse is not killed, if it does not hold
+  std::string text{};     // what is promised and why, or what is missing and the SQL that mends it
+  std::uint64_t window_seconds = 0;  // so long the table remembers an insert; 0: by count alone
 };
-Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts);
+// Whether a record's rows can be looked for when the table itself can't be trusted
+// (restart_check.h).
+enum class Rows { kCanBeLookedFor, kCanNotBeLookedFor, kBehindAView };
+Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts, Rows rows);
 
 // Of the table and of all that inserts into it reach through materialized views, those behind
 // several views included ("database.name" each): a repeat must be recognised in all of them. A
 // table that is missing is left out, and so are the views' of a server that does not tell them.
 // Throws TransportError.
 std::vector<std::pair<std::string, Guarantee>> exactly_once_guarantees(Client& client,
-                                                                       const std::string& table);
+                                                                       const std::string& table,
+                                                                       Rows rows);
 
 }  // namespace millrace

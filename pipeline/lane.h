@@ -32,10 +32,10 @@ struct LaneId {
 // Why a lane stands still.
 struct LaneWait {
   Disposition disposition = Disposition::kRetry;
-  int code = 0;         // ClickHouse's, or 0
-  std::string reason;   // label: "UNKNOWN_TABLE", "timeout" …
-  std::string message;  // for people
-  std::string advice;   // what to do, where it is not what failure.h says of the reason
+  int code = 0;          // ClickHouse's, or 0
+  std::string reason;    // label: "UNKNOWN_TABLE", "timeout" …
+  std::string message;   // for people
+  std::string advice{};  // what to do, where it is not what failure.h says of the reason
   std::chrono::system_clock::time_point since{};
   unsigned attempts = 0;
 };

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "pipeline/restart_check.h"
 #include "pipeline/table_target.h"
 #include "transport/client.h"
 
@@ -20,9 +21,16 @@ class BlockSender {
   // A cheap question that succeeds when sending to this table has a chance again: while a lane
   // waits the block itself is not uploaded over and over. Throws like send.
   virtual void probe(const TableTarget& target) = 0;
-  // Whether the server may take a repeat of an attempt made since `then` for a duplicate although
-  // the rows of that attempt are not there. Throws like send.
-  virtual bool may_swallow_repeat(const TableTarget&, SteadyTime /*then*/) { return false; }
+  // See restart_check.h. Throw like send.
+  virtual RepeatProof repeat_proof(const TableTarget&, SteadyTime /*then*/) {
+    return RepeatProof::kComplete;
+  }
+  virtual RowsByOffset rows_of_records(const TableTarget&, const LaneId&, Cut,
+                                       std::optional<SteadyTime> /*since*/) {
+    return {};
+  }
+  // Whether the table may have forgotten an insert of that time. Throws like send.
+  virtual bool may_have_forgotten(const TableTarget&, SteadyTime /*then*/) { return false; }
   virtual std::string session_id() const = 0;
 };
 using BlockSenderFactory = std::function<std::unique_ptr<BlockSender>(unsigned worker)>;

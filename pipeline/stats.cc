@@ -52,4 +52,14 @@ std::map<std::string, std::uint64_t> LabelledCounter::values() const {
   return values_;
 }
 
+void GuaranteeNote::set(Value value) {
+  const MutexLock lock(mutex_);
+  value_ = std::move(value);
+}
+
+std::optional<GuaranteeNote::Value> GuaranteeNote::value() const {
+  const MutexLock lock(mutex_);
+  return value_;
+}
+
 }  // namespace millrace

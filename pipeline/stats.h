@@ -84,17 +84,34 @@ class LabelledCounter {
   std::map<std::string, std::uint64_t> values_ GUARDED_BY(mutex_);
 };
 
+// Whether what was promised of a table holds; known when it was first asked. Thread-safe.
+class GuaranteeNote {
+ public:
+  struct Value {
+    bool holds = false;
+    std::string text;
+  };
+  void set(Value value);
+  std::optional<Value> value() const;
+
+ private:
+  mutable Mutex mutex_;
+  std::optional<Value> value_ GUARDED_BY(mutex_);
+};
+
 // Of one table of one pipeline. Thread-safe.
 struct TableStats {
-  Counter rows, bytes, blocks;                     // acknowledged by ClickHouse
-  Counter rows_read, bytes_read;                   // taken from the source
-  Counter tombstones;                              // null payloads
-  LabelledCounter dead_letters;                    // stored, by error code name
-  Counter unwritten_rows;                          // records of which ClickHouse reported no row
-  Counter abandoned_blocks;                        // not sent: the lane went to another owner
-  std::array<Counter, kCutReasons> cuts;           // by CutReason
+  Counter rows, bytes, blocks;            // acknowledged by ClickHouse
+  Counter rows_read, bytes_read;          // taken from the source
+  Counter tombstones;                     // null payloads
+  LabelledCounter dead_letters;           // stored, by error code name
+  Counter unwritten_rows;                 // records of which ClickHouse reported no row
+  Counter repaired_rows;                  // records sent again, as the server had lost them
+  Counter abandoned_blocks;               // not sent: the lane went to another owner
+  std::array<Counter, kCutReasons> cuts;  // by CutReason
   std::array<Counter, kStages> stage_nanoseconds;  // by Stage
   LabelledCounter retries;                         // by error code name, or kind of network error
+  GuaranteeNote guarantee;                         // exactly once
   Histogram insert_seconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
   Histogram block_rows{1, 10, 100, 1'000, 10'000, 50'000, 100'000, 500'000, 1'000'000};
   Histogram block_bytes{1 << 10, 16 << 10, 128 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20};

@@ -52,6 +52,18 @@ Framing framing_of(std::string_view format) {
       "TSKV, RowBinary, RowBinaryWithDefaults, Native, MsgPack, Protobuf");
 }
 
+std::string_view to_string(Delivery delivery) {
+  switch (delivery) {
+    case Delivery::kAuto:
+      return "auto";
+    case Delivery::kAtLeastOnce:
+      return "at_least_once";
+    case Delivery::kExactlyOnce:
+      return "exactly_once";
+  }
+  return "";
+}
+
 BufferLayout TableTarget::layout() const {
   BufferLayout layout;
   layout.add_separator = framing_of(format) == Framing::kLines;

@@ -20,6 +20,8 @@ struct MetadataColumns {
     return !(topic.empty() && partition.empty() && offset.empty() && timestamp.empty() &&
              key.empty() && headers.empty());
   }
+  // Whether they say of each row which record it comes from.
+  bool name_records() const { return !(topic.empty() || partition.empty() || offset.empty()); }
 };
 
 // How messages of a format are put one behind the other in a body.
@@ -28,11 +30,29 @@ enum class Framing { kLines, kConcatenated };
 // (Parquet, Arrow, JSON, CSVWithNames …); the text names some that can.
 Framing framing_of(std::string_view format);
 
+// What a source promises. But for at least once, every block is planned before it is sent
+// (checkpoint.h).
+enum class Delivery {
+  kAuto,  // exactly once where the table can give it
+  kAtLeastOnce,
+  kExactlyOnce,  // nothing is sent to a table that can't give it
+};
+
+std::string_view to_string(Delivery delivery);
+
+// What to do with planned blocks of which the table may have forgotten whether it has them.
+enum class ExpiredPlan {
+  kStop,    // the lane waits for somebody to decide
+  kResend,  // they can come twice
+  kVerify,  // rows are looked for, and those that are missing sent
+};
+
 struct TableTarget {
   std::string pipeline;
   std::string table;  // `name` or `database.name`
   std::string format = "JSONEachRow";
-  bool exactly_once = false;  // the table must remember tokens, or its lanes wait
+  Delivery delivery = Delivery::kAtLeastOnce;
+  ExpiredPlan on_expired_plan = ExpiredPlan::kStop;
   MetadataColumns columns;
   std::shared_ptr<TableStats> stats = std::make_shared<TableStats>();
   // For records that ClickHouse refuses; without one a block with such a record waits.
@@ -44,8 +64,5 @@ struct TableTarget {
   // can't be built again under another.
   std::string config_hash() const;
 };
-
-// What a source promises. Exactly once: every block is planned before it is sent (checkpoint.h).
-enum class Delivery { kAtLeastOnce, kExactlyOnce };
 
 }  // namespace millrace

@@ -1,6 +1,7 @@
 #include "pipeline/worker.h"
 
 #include "pipeline/failure.h"
+#include "pipeline/worker_events.h"
 
 namespace millrace {
 namespace {
@@ -14,6 +15,8 @@ constexpr std::chrono::milliseconds kUntilOwned{50};
 // So many are stored together; they are kept in memory until then.
 constexpr std::size_t kLettersAtOnce = 1'000;
 constexpr int kTooManyParts = 252;
+// Each repair can be lost as the insert was, if the server is killed again.
+constexpr unsigned kMostRepairs = 5;
 
 void add_stage(TableStats& stats, Stage stage, std::chrono::nanoseconds time) {
   if (time.count() <= 0) return;
@@ -25,40 +28,6 @@ std::size_t total_bytes(BodyPieces pieces) {
   std::size_t bytes = 0;
   for (const std::string_view piece : pieces) bytes += piece.size();
   return bytes;
-}
-
-std::string seconds_text(SteadyTime::duration time) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
-  std::string decimals = std::to_string(ms % 1000);
-  return std::to_string(ms / 1000) + "." + std::string(3 - decimals.size(), '0') + decimals + " s";
-}
-
-std::vector<std::pair<std::string, std::string>> fields_of(const InsertBlock& block) {
-  return {{"pipeline", block.target->pipeline},
-          {"table", block.target->table},
-          {"lane", block.lane->id().to_string()},
-          {"offsets", std::to_string(block.cut.first) + "-" + std::to_string(block.cut.end)},
-          {"records", std::to_string(block.buffer.records())},
-          {"token", block.token}};
-}
-
-LogEvent failure_event(const InsertBlock& block, const LaneWait& failure,
-                       bool may_have_been_applied, std::chrono::milliseconds delay) {
-  const bool waits = failure.disposition != Disposition::kRetry;
-  const bool fault = failure.reason == "internal_error";
-  LogEvent event{waits || fault ? LogLevel::kError : LogLevel::kWarning,
-                 "insert_failed/" + block.target->pipeline + "/" + block.lane->id().to_string(),
-                 "insert into " + block.target->table + " failed: " + failure.message,
-                 fields_of(block)};
-  event.fields.insert(event.fields.end(),
-                      {{"disposition", std::string(to_string(failure.disposition))},
-                       {"reason", failure.reason},
-                       {"code", std::to_string(failure.code)},
-                       {"attempt", std::to_string(failure.attempts)},
-                       {"may_have_been_applied", may_have_been_applied ? "yes" : "no"},
-                       {"next_try", seconds_text(delay)},
-                       {"advice", advice_for(failure, block.target->table)}});
-  return event;
 }
 
 DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
@@ -79,34 +48,39 @@ DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
   return letter;
 }
 
-LogEvent dead_letter_event(const InsertBlock& block, const std::string& store) {
-  const DeadLetter& first = block.letters.front();
-  LogEvent event{LogLevel::kWarning,
-                 "dead_letters/" + block.target->pipeline + "/" + block.lane->id().to_string(),
-                 "ClickHouse refuses " + std::to_string(block.letters.size()) + " records for " +
-                     block.target->table + ", which are kept in " + store +
-                     "; the first, at offset " + std::to_string(first.offset) + ": " +
-                     first.message,
-                 fields_of(block)};
-  event.fields.insert(event.fields.end(),
-                      {{"reason", first.reason},
-                       {"code", std::to_string(first.code)},
-                       {"advice",
-                        "look at them with `millrace dead-letters list`; make the table "
-                        "take them and `millrace dead-letters replay`"}});
-  return event;
+// The part's records of which the table lacks rows.
+BlockPart without_those(const InsertBlock& block, const BlockPart& part,
+                        const RowsByOffset& there) {
+  BlockPart missing{part.first, part.end, {}};
+  auto out = part.without.begin();
+  for (std::size_t index = part.first; index < part.end; ++index) {
+    const RecordEntry& record = block.buffer.entries()[index];
+    const bool was_out = out != part.without.end() && *out == index;
+    if (was_out) ++out;
+    const auto found = there.find(record.offset);
+    if (was_out || (found != there.end() && found->second >= count_rows(record.payload())))
+      missing.without.push_back(index);
+  }
+  return missing;
 }
 
-LogEvent unwritten_event(const InsertBlock& block, const BlockPart& part,
-                         const QuerySummary& summary) {
-  LogEvent event{LogLevel::kError,
-                 "unwritten_rows/" + block.target->pipeline + "/" + block.lane->id().to_string(),
-                 "ClickHouse took " + std::to_string(part.records()) + " messages for " +
-                     block.target->table + " and reports " + std::to_string(summary.written_rows) +
-                     " rows: some messages are empty, or two of them together read as one row",
-                 fields_of(block)};
-  event.fields.emplace_back("query_id", summary.query_id);
-  return event;
+TransportError rows_not_found(const InsertBlock& block, std::size_t records) {
+  return {"table " + block.target->table + " lacks rows of " + std::to_string(records) +
+              " records that it has confirmed " + std::to_string(kMostRepairs) +
+              " times: does somebody delete them, or may our user not see them?",
+          Disposition::kWait,
+          false,
+          {.name = "ROWS_NOT_FOUND"}};
+}
+
+TransportError plan_expired(const InsertBlock& block) {
+  return {"records " + std::to_string(block.cut.first) + "-" + std::to_string(block.cut.end) +
+              " of " + block.lane->id().to_string() + " may be in table " + block.target->table +
+              " already, which has forgotten inserts of that time: sent again they could be there "
+              "twice",
+          Disposition::kWait,
+          false,
+          {.name = "PLAN_EXPIRED"}};
 }
 
 // The message of a failed store names it, and what to do.
@@ -192,6 +166,19 @@ void Worker::prepare(InsertBlock& block) {
     const InFlight in_flight(stats_.probes_in_flight);
     sender_->probe(*block.target);
   }
+  if (block.reason == CutReason::kPlanned) check_plan(block);
+}
+
+// A block that a former owner planned, and may have sent: does the table still know?
+void Worker::check_plan(InsertBlock& block) {
+  const ExpiredPlan policy = block.target->on_expired_plan;
+  if (block.plan_checked || !block.unknown_since || policy == ExpiredPlan::kResend) return;
+  set_operation("probe", &block);
+  const InFlight in_flight(stats_.probes_in_flight);
+  const bool expired = sender_->may_have_forgotten(*block.target, *block.unknown_since);
+  if (expired && policy == ExpiredPlan::kStop) throw plan_expired(block);
+  block.look_first = expired;
+  block.plan_checked = true;
 }
 
 // What is next of the block: all of it, unless it was refused.
@@ -220,16 +207,20 @@ void Worker::deliver_next(InsertBlock& block) {
 }
 
 void Worker::send(InsertBlock& block, const BlockPart& part) {
-  set_operation("encode", &block);
-  const SteadyTime encode_started = steady_clock::now();
-  const std::vector<std::string_view> body = encoder_.encode(block, part);
-  add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - encode_started);
-
-  renew_token_if_forgotten(block);
-  do {
-    insert(block, part, body);
+  if (block.look_first) return insert_missing(block, part);
+  if (repeat_proof(block) == RepeatProof::kNone) renew_token(block);
+  for (;;) {
+    insert(block, part, block.token_of(part));
     // Asked again: the server may have been killed between the question and the insert.
-  } while (renew_token_if_forgotten(block));
+    switch (repeat_proof(block)) {
+      case RepeatProof::kComplete:
+        return;
+      case RepeatProof::kLook:
+        return insert_missing(block, part);
+      case RepeatProof::kNone:
+        renew_token(block);
+    }
+  }
 }
 
 void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
@@ -283,26 +274,56 @@ void Worker::store_dead_letters(InsertBlock& block) {
   block.letters.clear();
 }
 
-// True when the block now has a new token and must be sent under it. With the old one the server
-// could take it for a duplicate of rows that it has lost: rows twice are better than rows missing.
-bool Worker::renew_token_if_forgotten(InsertBlock& block) {
-  if (!block.unknown_since) return false;
+// Whether a success says that the rows are there.
+RepeatProof Worker::repeat_proof(InsertBlock& block) {
+  if (!block.unknown_since) return RepeatProof::kComplete;
   set_operation("probe", &block);
   const InFlight in_flight(stats_.probes_in_flight);
-  if (!sender_->may_swallow_repeat(*block.target, *block.unknown_since)) return false;
-  ++block.token_renewals;
-  block.unknown_since.reset();
-  LogEvent event{LogLevel::kWarning,
-                 "token_renewed/" + block.target->pipeline + "/" + block.lane->id().to_string(),
-                 "ClickHouse was restarted while an insert into " + block.target->table +
-                     " had no answer: the rows are sent under a new token and can be there twice",
-                 fields_of(block)};
-  event.fields.emplace_back("new_token", block.token_of(block.split.next()));
-  log_(event);
-  return true;
+  return sender_->repeat_proof(*block.target, *block.unknown_since);
 }
 
-void Worker::insert(InsertBlock& block, const BlockPart& part, BodyPieces body) {
+// With the old token the server could take the rows for a duplicate of some that it has lost: rows
+// twice are better than rows missing.
+void Worker::renew_token(InsertBlock& block) {
+  ++block.token_renewals;
+  block.unknown_since.reset();
+  log_(token_renewed_event(block));
+}
+
+// The rows of the part that the table has not, each time under the next token: who else builds this
+// block finds the same rows missing, and sends them under the same.
+void Worker::insert_missing(InsertBlock& block, const BlockPart& part) {
+  const std::string token = block.token_of(part);
+  for (unsigned repair = 1;; ++repair) {
+    const BlockPart missing = find_missing(block, part);
+    if (missing.records() == 0) return;
+    if (repair > kMostRepairs) throw rows_not_found(block, missing.records());
+    log_(rows_missing_event(block, missing.records()));
+    block.target->stats->repaired_rows.add(missing.records());
+    insert(block, missing, token + "~" + std::to_string(repair));
+  }
+}
+
+BlockPart Worker::find_missing(const InsertBlock& block, const BlockPart& part) {
+  set_operation("look for rows", &block);
+  const InFlight in_flight(stats_.probes_in_flight);
+  const auto ask = [&](std::optional<SteadyTime> since) {
+    return without_those(
+        block, part, sender_->rows_of_records(*block.target, block.lane->id(), block.cut, since));
+  };
+  if (!block.look_first && block.unknown_since) {
+    BlockPart missing = ask(block.unknown_since);
+    if (missing.records() == 0) return missing;
+  }
+  return ask(std::nullopt);  // the short question may overlook some
+}
+
+void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string& token) {
+  set_operation("encode", &block);
+  const SteadyTime encode_started = steady_clock::now();
+  const std::vector<std::string_view> body = encoder_.encode(block, part);
+  add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - encode_started);
+
   set_operation("insert", &block);
   const InFlight in_flight(stats_.inserts_in_flight);
   // The block paid for a body of the size of its records; columns can make it larger.
@@ -311,7 +332,7 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, BodyPieces body) 
   const ByteReservation rest = budget_.reserve_anyway(held > paid ? held - paid : 0);
 
   const SteadyTime started = block.attempt_started = steady_clock::now();
-  const QuerySummary summary = sender_->send(*block.target, block.token_of(part), body);
+  const QuerySummary summary = sender_->send(*block.target, token, body);
   // The answer is that of a second try: the first ended without one.
   if (summary.repeated && !block.unknown_since) block.unknown_since = started;
   TableStats& stats = *block.target->stats;
@@ -324,7 +345,7 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, BodyPieces body) 
   // A message may hold several rows, and views add theirs: only too few say something.
   if (summary.has_counts && summary.written_rows < part.records()) {
     stats.unwritten_rows.add(part.records() - summary.written_rows);
-    log_(unwritten_event(block, part, summary));
+    log_(unwritten_event(block, part.records(), summary));
   }
 }
 
@@ -336,12 +357,7 @@ void Worker::acknowledge(const InsertBlock& block) {
   stats.blocks.add();
   stats.block_rows.observe(static_cast<double>(block.buffer.records()));
   if (!recovered) return;
-  const auto after = steady_clock::now() - block.first_failed_at;
-  log_({LogLevel::kInfo,
-        "lane_recovered/" + block.target->pipeline + "/" + block.lane->id().to_string(),
-        "lane " + block.lane->id().to_string() + " goes on after " + seconds_text(after) + " and " +
-            std::to_string(block.failures) + " failed attempts (" + recovered->reason + ")",
-        fields_of(block)});
+  log_(recovered_event(block, *recovered, steady_clock::now() - block.first_failed_at));
 }
 
 void Worker::put_back(InsertBlockPtr block, LaneWait failure, bool may_have_been_applied) {

@@ -23,24 +23,14 @@
 #include "pipeline/encoder.h"
 #include "pipeline/retry_policy.h"
 #include "pipeline/sender.h"
+#include "pipeline/worker_events.h"
 
 namespace millrace {
-
-// Something worth a log line; the service decides how it looks. Called on worker and producer
-// threads: must be thread-safe and quick.
-enum class LogLevel { kDebug, kInfo, kWarning, kError };
-struct LogEvent {
-  LogLevel level;
-  std::string key;  // events with one key are rate-limited together: "insert_failed/events/3"
-  std::string message;
-  std::vector<std::pair<std::string, std::string>> fields;  // table, lane, offsets, code, setting …
-};
-using LogSink = std::function<void(const LogEvent&)>;
 
 // What a worker is doing now. Snapshot for /status.
 struct WorkerStatus {
   unsigned id = 0;
-  std::string operation;  // "idle", "encode", "insert", "probe"
+  std::string operation;  // "idle", "encode", "insert", "probe" …
   std::string lane, table, session_id;
   double seconds = 0;  // in this operation
 };
@@ -63,10 +53,14 @@ class Worker {
   void process(InsertBlockPtr block);
   bool ours(InsertBlockPtr& block);
   void prepare(InsertBlock& block);
+  void check_plan(InsertBlock& block);
   void deliver_next(InsertBlock& block);
   void send(InsertBlock& block, const BlockPart& part);
-  bool renew_token_if_forgotten(InsertBlock& block);
-  void insert(InsertBlock& block, const BlockPart& part, BodyPieces body);
+  RepeatProof repeat_proof(InsertBlock& block);
+  void renew_token(InsertBlock& block);
+  void insert_missing(InsertBlock& block, const BlockPart& part);
+  BlockPart find_missing(const InsertBlock& block, const BlockPart& part);
+  void insert(InsertBlock& block, const BlockPart& part, const std::string& token);
   void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);
   void add_dead_letters(InsertBlock& block, const BlockPart& part, const TransportError& error);
   void store_dead_letters(InsertBlock& block);

@@ -46,7 +46,7 @@ class EndSignal {
 
 // One configured pipeline with what the status wants to know of it.
 struct ConfiguredPipeline {
-  std::string guarantee;
+  std::string delivery;
   std::shared_ptr<TargetCatalog> targets;
   std::vector<const KafkaReader*> readers;  // owned by `pipeline`
   std::unique_ptr<Pipeline> pipeline;
@@ -56,8 +56,7 @@ ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t pref
                                   std::shared_ptr<DeadLetterStore> dead_letters, ByteBudget& budget,
                                   BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
-  built.guarantee =
-      config.kafka.delivery == Delivery::kExactlyOnce ? "exactly_once" : "at_least_once";
+  built.delivery = to_string(config.kafka.delivery);
   built.targets = std::make_shared<TargetCatalog>(config, std::move(dead_letters));
   std::vector<std::unique_ptr<SourceReader>> readers;
   for (auto& reader : make_kafka_readers(
@@ -163,7 +162,7 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
   for (const auto& each : pipelines) {
     PipelineSources pipeline;
     pipeline.name = each.pipeline->name();
-    pipeline.guarantee = each.guarantee;
+    pipeline.delivery = each.delivery;
     pipeline.lanes = [pipe = each.pipeline.get()] { return pipe->lanes(); };
     pipeline.not_ready_reasons = [pipe = each.pipeline.get()] { return pipe->not_ready_reasons(); };
     pipeline.targets = [targets = each.targets] { return targets->all(); };

@@ -74,6 +74,7 @@ struct PipelineConfig {
   BatchLimits batch;
   LaneLimits lanes;
   DeadLettersConfig dead_letters;
+  ExpiredPlan on_expired_plan = ExpiredPlan::kStop;
 
   std::string table_of(const std::string& topic) const;
 };

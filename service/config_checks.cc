@@ -307,6 +307,15 @@ void check_columns(const MetadataColumns& columns, const std::string& place, Con
   }
 }
 
+void check_expired_plan(const PipelineConfig& pipeline, const std::string& place,
+                        ConfigFaults& faults) {
+  if (pipeline.on_expired_plan == ExpiredPlan::kVerify && !pipeline.columns.name_records()) {
+    faults.add(place + "on_expired_plan",
+               "verify looks for rows by columns.topic, columns.partition and columns.offset: set "
+               "all three");
+  }
+}
+
 void check_dead_letters(const PipelineConfig& pipeline, const std::string& place,
                         ConfigFaults& faults) {
   const DeadLettersConfig& letters = pipeline.dead_letters;
@@ -374,6 +383,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
     if (!pipeline.table.empty()) check_table(place + "table", pipeline.table, faults);
     check_format(pipeline, place, faults);
     check_columns(pipeline.columns, place, faults);
+    check_expired_plan(pipeline, place, faults);
     check_dead_letters(pipeline, place, faults);
   }
   check_shared_topics(config, faults);

@@ -237,13 +237,25 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::text("columns.headers", FIELD(columns.headers), column("headers")),
       Flow::choice(
           "delivery", FIELD(kafka.delivery),
-          std::vector<std::pair<std::string, Delivery>>{{"at_least_once", Delivery::kAtLeastOnce},
+          std::vector<std::pair<std::string, Delivery>>{{"auto", Delivery::kAuto},
+                                                        {"at_least_once", Delivery::kAtLeastOnce},
                                                         {"exactly_once", Delivery::kExactlyOnce}},
-          "exactly_once: every block is written down in Kafka before it is sent, so that "
-          "after a crash the same blocks are sent again and ClickHouse drops what it has. "
-          "The table must remember tokens: any Replicated one does, a plain MergeTree "
-          "with non_replicated_deduplication_window. `millrace check` tells; the lanes of one "
-          "that does not wait until it does."),
+          "auto: every block is written down in Kafka before it is sent, so that after a crash "
+          "the same blocks are sent again, and ClickHouse drops what it has: exactly once in "
+          "tables that remember tokens, as any Replicated one does, and a plain MergeTree with "
+          "non_replicated_deduplication_window. exactly_once: nothing is sent to a table that "
+          "can't give it; its lanes wait. at_least_once: nothing is written down. `millrace "
+          "check` and /status tell what holds of each table."),
+      Flow::choice(
+          "on_expired_plan", FIELD(on_expired_plan),
+          std::vector<std::pair<std::string, ExpiredPlan>>{{"stop", ExpiredPlan::kStop},
+                                                           {"resend", ExpiredPlan::kResend},
+                                                           {"verify", ExpiredPlan::kVerify}},
+          "What to do with blocks that were written down so long ago that the table may "
+          "have forgotten whether it has them (half of its "
+          "replicated_deduplication_window_seconds). stop: their lane waits. resend: "
+          "their rows can be there twice. verify: rows are looked for by columns.topic, "
+          "columns.partition and columns.offset, and those that are missing are sent."),
       Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
                   "A block is sent when it has so many rows; more makes fewer, larger parts and "
                   "holds more memory."),

@@ -320,6 +320,10 @@ std::vector<Declaration> table_metrics() {
        "Records that ClickHouse took without reporting a row for each: some are empty, or two of "
        "them together read as one row.",
        per_table(&TableSnapshot::unwritten_rows)},
+      {"millrace_repaired_rows_total", Counter, "pipeline table",
+       "Records sent again because ClickHouse, killed in the middle of their insert, had confirmed "
+       "them and lost them.",
+       per_table(&TableSnapshot::repaired_rows)},
       {"millrace_abandoned_blocks_total", Counter, "pipeline table",
        "Blocks not sent because their lane went to another owner, who reads them again.",
        per_table(&TableSnapshot::abandoned_blocks)},

@@ -49,6 +49,8 @@ void add(TableSnapshot& sum, const TableStats& stats) {
     sum.stage_seconds[i] += to_seconds(stats.stage_nanoseconds[i].value());
   }
   sum.unwritten_rows += stats.unwritten_rows.value();
+  sum.repaired_rows += stats.repaired_rows.value();
+  if (const auto guarantee = stats.guarantee.value()) sum.guarantee = guarantee;
   add(sum.retries, stats.retries);
   add(sum.dead_letters, stats.dead_letters);
   add(sum.insert_seconds, stats.insert_seconds.snapshot());
@@ -89,7 +91,7 @@ std::vector<LaneStatus> lanes_of(const PipelineSources& sources) {
 PipelineSnapshot gather_pipeline(const PipelineSources& sources) {
   PipelineSnapshot pipeline;
   pipeline.name = sources.name;
-  pipeline.guarantee = sources.guarantee;
+  pipeline.delivery = sources.delivery;
   pipeline.not_ready = call(sources.not_ready_reasons);
   pipeline.source = call(sources.source);
   pipeline.tables = tables_of(sources);

@@ -35,7 +35,9 @@ struct TableSnapshot {
   std::uint64_t rows_read = 0, bytes_read = 0, tombstones = 0, abandoned_blocks = 0;
   std::array<std::uint64_t, kCutReasons> cuts{};
   std::array<double, kStages> stage_seconds{};
-  std::uint64_t unwritten_rows = 0;
+  std::uint64_t unwritten_rows = 0, repaired_rows = 0;
+  // Exactly once; nothing while it is not known, or at least once is all that was asked for.
+  std::optional<GuaranteeNote::Value> guarantee;
   std::map<std::string, std::uint64_t> retries;       // by code
   std::map<std::string, std::uint64_t> dead_letters;  // by code
   Histogram::Snapshot insert_seconds, block_rows, block_bytes;
@@ -53,7 +55,7 @@ struct SourceSnapshot {
 
 struct PipelineSnapshot {
   std::string name;
-  std::string guarantee;               // "at_least_once", "exactly_once"
+  std::string delivery;                // as configured: "auto", "at_least_once", "exactly_once"
   std::vector<std::string> not_ready;  // empty: all readers read
   SourceSnapshot source;
   std::vector<TableSnapshot> tables;  // by name
@@ -88,7 +90,7 @@ struct StatusSnapshot {
 // Where the numbers come from. The functions are called on admin threads, several at a time.
 struct PipelineSources {
   std::string name;
-  std::string guarantee = "at_least_once";
+  std::string delivery = "auto";
   std::function<std::vector<LaneStatus>()> lanes = nullptr;
   std::function<std::vector<std::string>()> not_ready_reasons = nullptr;
   std::function<std::vector<std::shared_ptr<const TableTarget>>()> targets = nullptr;

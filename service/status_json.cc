@@ -44,9 +44,25 @@ void write_mean(JsonWriter& json, std::string_view name, const Histogram::Snapsh
   }
 }
 
-void write_table(JsonWriter& json, const TableSnapshot& table) {
+// What is promised of the table's rows, and why.
+void write_guarantee(JsonWriter& json, const TableSnapshot& table, const std::string& delivery) {
+  json.key("guarantee");
+  if (table.guarantee) {
+    json.value(std::string_view(table.guarantee->holds ? "exactly_once" : "at_least_once"));
+    json.member("guarantee_because", table.guarantee->text);
+  } else if (delivery == "at_least_once") {
+    json.value(std::string_view(delivery));
+    json.member("guarantee_because", "the pipeline's `delivery` asks for no more");
+  } else {
+    json.null();  // nothing was sent yet
+    json.key("guarantee_because").null();
+  }
+}
+
+void write_table(JsonWriter& json, const TableSnapshot& table, const std::string& delivery) {
   json.begin_object();
   json.member("table", table.table);
+  write_guarantee(json, table, delivery);
   json.member("inserted_rows", table.rows).member("inserted_bytes", table.bytes);
   json.member("inserted_blocks", table.blocks);
   json.member("read_rows", table.rows_read).member("read_bytes", table.bytes_read);
@@ -63,6 +79,7 @@ void write_table(JsonWriter& json, const TableSnapshot& table) {
   write_counts(json, "retries", table.retries);
   write_counts(json, "dead_letters", table.dead_letters);
   json.member("unwritten_rows", table.unwritten_rows);
+  json.member("repaired_rows", table.repaired_rows);
   json.key("stage_seconds").begin_object();
   for (std::size_t i = 0; i < kStages; ++i) {
     json.member(to_string(static_cast<Stage>(i)), table.stage_seconds[i]);
@@ -114,7 +131,7 @@ void write_lane(JsonWriter& json, const LaneStatus& lane, SystemTime now) {
 
 void write_pipeline(JsonWriter& json, const PipelineSnapshot& pipeline, SystemTime now) {
   json.begin_object();
-  json.member("name", pipeline.name).member("guarantee", pipeline.guarantee);
+  json.member("name", pipeline.name).member("delivery", pipeline.delivery);
   json.member("ready", pipeline.not_ready.empty());
   write_strings(json, "not_ready", pipeline.not_ready);
   const SourceSnapshot& source = pipeline.source;
@@ -127,7 +144,7 @@ void write_pipeline(JsonWriter& json, const PipelineSnapshot& pipeline, SystemTi
   write_counts(json, "errors", source.errors);
   json.member("lost_messages", source.lost_offsets).member("pauses", source.pauses).end_object();
   json.key("tables").begin_array();
-  for (const TableSnapshot& table : pipeline.tables) write_table(json, table);
+  for (const TableSnapshot& table : pipeline.tables) write_table(json, table, pipeline.delivery);
   json.end_array().key("lanes").begin_array();
   for (const LaneStatus& lane : pipeline.lanes) write_lane(json, lane, now);
   json.end_array().end_object();

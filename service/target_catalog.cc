@@ -11,7 +11,8 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->pipeline = config_.name;
     made->table = table;
     made->format = config_.format;
-    made->exactly_once = config_.kafka.delivery == Delivery::kExactlyOnce;
+    made->delivery = config_.kafka.delivery;
+    made->on_expired_plan = config_.on_expired_plan;
     made->columns = config_.columns;
     made->dead_letters = dead_letters_;
     target = std::move(made);

@@ -125,7 +125,7 @@ KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& 
       {"auto.offset.reset", "error"},
       {"allow.auto.create.topics", "false"},
       // Tells how far a partition is read when its last records are none of ours (of transactions).
-      {"enable.partition.eof", options.delivery == Delivery::kExactlyOnce ? "true" : "false"},
+      {"enable.partition.eof", options.delivery != Delivery::kAtLeastOnce ? "true" : "false"},
       {"topic.metadata.refresh.interval.ms", "10000"},
       {"queued.max.messages.kbytes", std::to_string(plan.queue_kbytes)},
       {"queued.min.messages", std::to_string(plan.queue_messages)},

@@ -24,7 +24,7 @@ struct KafkaSourceOptions {
                                << 20;  // librdkafka's queue, of each consumer; part of the budget
   std::chrono::milliseconds commit_interval{1'000};
   Tombstones tombstones = Tombstones::kSkip;
-  Delivery delivery = Delivery::kAtLeastOnce;
+  Delivery delivery = Delivery::kAuto;
   std::map<std::string, std::string> options;  // handed to librdkafka as they are; win over ours
 };
 

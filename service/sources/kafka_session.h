@@ -99,7 +99,7 @@ class KafkaSession {
   void on_commit_error(const KafkaError& error);
 
   // Exactly once (kafka_plan.cc).
-  bool plans() const { return options_.source.delivery == Delivery::kExactlyOnce; }
+  bool plans() const { return options_.source.delivery != Delivery::kAtLeastOnce; }
   std::string config_hash(const TableTarget& target) const;
   void open_planned_lane(Partition& partition, const KafkaPartition& from,
                          std::shared_ptr<const TableTarget> target);

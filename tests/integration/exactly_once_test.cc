@@ -171,40 +171,55 @@ TEST_F(ExactlyOnceTest, ATableThatCanNotGiveItIsRefusedUntilItCan) {
   EXPECT_EQ(millrace->stop(), 0);
 }
 
-TEST_F(ExactlyOnceTest, CheckSaysWhichTablesCanGiveIt) {
-  const TempDir dir;
-  const auto file = dir / "check.yaml";
-  const auto check = [&](const std::string& table, const std::string& guarantee, int exit_code) {
-    write_file(file, clickhouse_yaml() +
-                         "pipelines:\n  - {name: test, delivery: exactly_once, table: " + table +
+class GuaranteeCheckTest : public ExactlyOnceTest {
+ protected:
+  // What `millrace check` says of a pipeline into the table.
+  void expect_check(const std::string& table, const std::string& says, int exit_code,
+                    const std::string& pipeline_more = "delivery: exactly_once") {
+    const TempDir dir;
+    const auto file = dir / "check.yaml";
+    write_file(file, clickhouse_yaml() + "pipelines:\n  - {name: test, table: " + table +
                          ", source: {kafka: {brokers: '" + kafka().brokers() + "', topics: [" +
-                         name() + "]}}}\n");
+                         name() + "]}}, " + pipeline_more + "}\n");
     const ProgramResult result =
         run_program({built_program("millrace").string(), "check", "-c", file.string()}, kPatience,
                     sanitizer_environment());
     EXPECT_EQ(result.exit_code, exit_code) << result.output;
-    EXPECT_NE(result.output.find(guarantee), std::string::npos) << result.output;
-  };
+    EXPECT_NE(result.output.find(says), std::string::npos) << result.output;
+  }
+};
+
+TEST_F(GuaranteeCheckTest, SaysWhichTablesCanGiveIt) {
   create_rows_table(clickhouse(), "forgetful", 0);
   create_rows_table(clickhouse(), "short", 100);
   clickhouse().query("CREATE TABLE nothing (n UInt64, text String) ENGINE = Null");
-  check(name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
-  check("default." + name(), "exactly_once, non_replicated_deduplication_window is 100000", 0);
-  // What is behind a view counts, too, however far.
+  const std::string plain = "holds only while ClickHouse itself is not killed";
+  expect_check(name(), plain, 1);
+  expect_check("default." + name(), plain, 1);
+  expect_check(name(), "at_least_once: exactly_once " + plain, 0, "delivery: auto");
+  expect_check("forgetful",
+               "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000",
+               1);
+  expect_check("forgetful", "at_least_once: exactly_once does not hold", 0, "delivery: auto");
+  expect_check("short", "ALTER TABLE short MODIFY SETTING", 1);
+  expect_check("nothing", "engine Null remembers no deduplication tokens", 1);
+  expect_check("nothing", "table nothing, 2 columns", 0, "delivery: at_least_once");
+}
+
+TEST_F(GuaranteeCheckTest, CountsColumnsByWhichRowsAreFoundAndAllThatIsBehindViews) {
+  const std::string named =
+      "delivery: exactly_once, columns: {topic: topic, partition: part, offset: at}";
+  clickhouse().query(
+      "CREATE TABLE named (n UInt64, text String, topic String, part Int32, at "
+      "Int64) ENGINE = MergeTree ORDER BY n SETTINGS "
+      "non_replicated_deduplication_window = 100000");
+  expect_check("named", "exactly_once: non_replicated_deduplication_window is 100000", 0, named);
   create_rows_table(clickhouse(), "far", 0);
   create_rows_table(clickhouse(), "near", kWindow);
-  clickhouse().query("CREATE MATERIALIZED VIEW first_view TO near AS SELECT * FROM " + name());
+  clickhouse().query("CREATE MATERIALIZED VIEW first_view TO near AS SELECT n, text FROM named");
   clickhouse().query("CREATE MATERIALIZED VIEW second_view TO far AS SELECT * FROM near");
-  check(name(), "ALTER TABLE default.far MODIFY SETTING", 1);
-  clickhouse().query("ALTER TABLE far MODIFY SETTING non_replicated_deduplication_window = 20000");
-  check(name(), "by a view into default.far: exactly_once", 0);
-  check("forgetful",
-        "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000", 1);
-  check("short", "ALTER TABLE short MODIFY SETTING", 1);
-  check("nothing", "engine Null remembers no deduplication tokens", 1);
-  clickhouse().query(
-      "ALTER TABLE forgetful MODIFY SETTING non_replicated_deduplication_window = 100000");
-  check("forgetful", "exactly_once, non_replicated_deduplication_window is 100000", 0);
+  expect_check("named", "ALTER TABLE default.far MODIFY SETTING", 1, named);
+  expect_check("named", "by a view into default.near: exactly_once holds only while", 1, named);
 }
 
 }  // namespace

@@ -45,19 +45,22 @@ class SendScript {
     return probes_;
   }
 
-  // The next so many questions whether a repeat may be swallowed are answered with these.
-  void then_restarted(bool restarted) {
+  // The next questions what a repeat proves are answered with these, later ones with kComplete.
+  void then_proof(RepeatProof proof) {
     const MutexLock lock(mutex_);
-    restarts_.push_back(restarted);
+    proofs_.push_back(proof);
   }
-  bool take_restart() {
+  RepeatProof take_proof() {
     const MutexLock lock(mutex_);
     ++restart_questions_;
-    if (restarts_.empty()) return false;
-    const bool restarted = restarts_.front();
-    restarts_.pop_front();
-    return restarted;
+    if (proofs_.empty()) return RepeatProof::kComplete;
+    const RepeatProof proof = proofs_.front();
+    proofs_.pop_front();
+    return proof;
   }
+  // What the table has, by the question's offsets and time.
+  std::function<RowsByOffset(Cut, std::optional<SteadyTime>)> rows_of_records;
+  std::atomic<bool> may_have_forgotten{false};
   std::size_t restart_questions() const {
     const MutexLock lock(mutex_);
     return restart_questions_;
@@ -102,7 +105,7 @@ class SendScript {
   std::deque<Step> sends_ GUARDED_BY(mutex_), probe_steps_ GUARDED_BY(mutex_);
   std::vector<Sent> sent_ GUARDED_BY(mutex_);
   std::size_t probes_ GUARDED_BY(mutex_) = 0;
-  std::deque<bool> restarts_ GUARDED_BY(mutex_);
+  std::deque<RepeatProof> proofs_ GUARDED_BY(mutex_);
   std::size_t restart_questions_ GUARDED_BY(mutex_) = 0;
 };
 
@@ -133,8 +136,15 @@ class FakeSender final : public BlockSender {
     return summary;
   }
   void probe(const TableTarget&) override { script_->on_probe(); }
-  bool may_swallow_repeat(const TableTarget&, SteadyTime) override {
-    return script_->take_restart();
+  RepeatProof repeat_proof(const TableTarget&, SteadyTime) override {
+    return script_->take_proof();
+  }
+  RowsByOffset rows_of_records(const TableTarget&, const LaneId&, Cut range,
+                               std::optional<SteadyTime> since) override {
+    return script_->rows_of_records(range, since);
+  }
+  bool may_have_forgotten(const TableTarget&, SteadyTime) override {
+    return script_->may_have_forgotten;
   }
   std::string session_id() const override { return session_id_; }
 

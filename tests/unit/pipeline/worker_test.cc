@@ -132,7 +132,7 @@ TEST_F(WorkerTest, AnUnansweredInsertIsRepeatedUnderItsTokenWhileTheServerLives)
 
 TEST_F(WorkerTest, AnUnansweredInsertGetsANewTokenWhenTheServerWasRestarted) {
   script_->then(fail_unanswered);
-  script_->then_restarted(true);
+  script_->then_proof(RepeatProof::kNone);
   push({0, 1});
   run_until_position(1);
   ASSERT_EQ(script_->sent().size(), 2u);
@@ -142,8 +142,8 @@ TEST_F(WorkerTest, AnUnansweredInsertGetsANewTokenWhenTheServerWasRestarted) {
 
 TEST_F(WorkerTest, ARestartBetweenQuestionAndRepeatIsFoundBeforeTheBlockIsAcknowledged) {
   script_->then(fail_unanswered);
-  script_->then_restarted(false);
-  script_->then_restarted(true);
+  script_->then_proof(RepeatProof::kComplete);
+  script_->then_proof(RepeatProof::kNone);
   push({0, 1});
   run_until_position(1);
   ASSERT_EQ(script_->sent().size(), 3u);
@@ -153,7 +153,7 @@ TEST_F(WorkerTest, ARestartBetweenQuestionAndRepeatIsFoundBeforeTheBlockIsAcknow
 
 TEST_F(WorkerTest, AnInsertThatTheClientRepeatedIsAskedAboutBeforeItIsAcknowledged) {
   script_->repeated = true;
-  script_->then_restarted(true);
+  script_->then_proof(RepeatProof::kNone);
   push({0, 1});
   run_until([&] { return script_->sent().size() == 2; });
   EXPECT_EQ(script_->sent()[1].token, "g/t/0/inc/0-1~1");

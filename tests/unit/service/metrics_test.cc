@@ -191,6 +191,7 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_dead_letters_total{pipeline=\"p\",table=\"db.events\",code=\"CANNOT_"
                    "PARSE_NUMBER\"}"),
             8);
+  EXPECT_EQ(sample("millrace_repaired_rows_total{pipeline=\"p\",table=\"db.events\"}"), 10);
   EXPECT_EQ(sample("millrace_unwritten_rows_total{pipeline=\"p\",table=\"db.events\"}"), 9);
   EXPECT_EQ(sample("millrace_ledger_difference_records{pipeline=\"p\"}"), 1);
   EXPECT_EQ(sample("millrace_queued_blocks"), 11);

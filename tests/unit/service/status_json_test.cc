@@ -29,7 +29,10 @@ TEST(StatusJson, HasEveryPartOfTheSnapshot) {
   EXPECT_EQ(json["http_sessions.options.hard_limit"], "64");
   EXPECT_EQ(json["http_sessions.options.idle_timeout_seconds"], "60");
   EXPECT_EQ(json["pipelines.0.name"], "\"p");
-  EXPECT_EQ(json["pipelines.0.guarantee"], "\"at_least_once");
+  EXPECT_EQ(json["pipelines.0.delivery"], "\"auto");
+  EXPECT_EQ(json["pipelines.0.tables.0.guarantee"], "\"exactly_once");
+  EXPECT_THAT(json["pipelines.0.tables.0.guarantee_because"], HasSubstr("10000"));
+  EXPECT_EQ(json["pipelines.0.tables.0.repaired_rows"], "10");
   EXPECT_EQ(json["pipelines.0.source.messages"], "41");
   EXPECT_EQ(json["pipelines.0.source.rebalances.assign"], "48");
   EXPECT_EQ(json["pipelines.0.tables.0.inserted_rows"], "1000");

@@ -24,7 +24,8 @@ TableSnapshot filled_table() {
   for (std::size_t i = 0; i < kStages; ++i) table.stage_seconds[i] = 0.5 + static_cast<double>(i);
   table.retries = {{"TIMEOUT_EXCEEDED", 6}, {"timeout", 7}};
   table.dead_letters = {{"CANNOT_PARSE_NUMBER", 8}};
-  table.unwritten_rows = 9;
+  table.unwritten_rows = 9, table.repaired_rows = 10;
+  table.guarantee = {true, "replicated_deduplication_window is 10000"};
   table.insert_seconds = histogram({0.1, 1}, {2, 0, 1}, 12.5);
   table.block_rows = histogram({100, 1000}, {1, 2, 0}, 1000);
   table.block_bytes = histogram({1024}, {3, 0}, 2000);
@@ -45,8 +46,7 @@ std::vector<LaneStatus> filled_lanes() {
                   .reason = "UNKNOWN_TABLE",
                   .message = "Table db.events does not exist",
                   .since = SystemTime(std::chrono::seconds(1'700'000'000)),
-                  .attempts = 8,
-                  .advice = {}};
+                  .attempts = 8};
   return {flowing, waiting};
 }
 
@@ -188,7 +188,7 @@ StatusSnapshot filled_snapshot() {
   s.process = {.cpu_seconds = 3.5, .resident_bytes = 4096, .open_fds = 7, .max_fds = 1024};
   s.limiting_stage = Stage::kSessionWait;
   PipelineSnapshot& pipeline = s.pipelines.emplace_back();
-  pipeline.name = "p", pipeline.guarantee = "at_least_once";
+  pipeline.name = "p", pipeline.delivery = "auto";
   pipeline.source.messages = 41, pipeline.source.bytes = 42, pipeline.source.commits = 43;
   pipeline.source.lost_offsets = 44, pipeline.source.pauses = 45;
   pipeline.source.commit_errors = {{"REQUEST_TIMED_OUT", 46}};

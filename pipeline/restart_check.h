@@ -1,0 +1,45 @@
+// An insert had no answer, it is repeated, and ClickHouse says 200: are its rows there?
+//
+// Plain MergeTree writes its deduplication log before the part gets its name: a server that is
+// killed in between knows the token and has no rows, and takes the repeat for a duplicate.
+// Replicated tables do both in one step of Keeper. So when the server was started after an attempt
+// that had no answer, a success proves nothing. On one plain table nobody else can have the rows: a
+// SELECT by the columns that name a record's place in its source says which of them are missing.
+//
+// Owned by nobody; each asks the server through the caller's client and throws TransportError.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+
+#include "pipeline/lane.h"
+#include "pipeline/table_target.h"
+#include "transport/client.h"
+
+namespace millrace {
+
+enum class RepeatProof {
+  kComplete,  // a success says that the rows are there
+  kLook,      // it does not, and the rows can be looked for
+  kNone,      // it does not, and they can't
+};
+
+// Of a repeat to this table, when an attempt since `then` had no answer.
+RepeatProof ask_repeat_proof(Client& client, const TableTarget& target, SteadyTime then);
+
+using RowsByOffset = std::unordered_map<std::int64_t, std::size_t>;
+// How many rows the table has of each record of these offsets, of the lane's topic and partition.
+// With `since` only what was written since then is read, not the whole table; rows whose part is
+// being merged just now can then be overlooked. REQUIRES: target.columns.name_records().
+RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, const LaneId& lane,
+                                 Cut range, std::optional<SteadyTime> since);
+
+// How much longer the table was written to since `then`, in the server's seconds: that is how long
+// the entry of an insert of that time has aged in a replicated table's memory, whatever the clock
+// says. https://clickhouse.com/docs/operations/settings/merge-tree-settings
+std::uint64_t ask_seconds_of_inserts_since(Client& client, const std::string& table,
+                                           SteadyTime then);
+
+}  // namespace millrace
