@@ -1,6 +1,7 @@
 #include "pipeline/worker.h"
 
 #include "pipeline/failure.h"
+#include "pipeline/stop_hook.h"
 
 namespace millrace {
 namespace {
@@ -278,6 +279,7 @@ void Worker::store_dead_letters(InsertBlock& block) {
   for (const DeadLetter& letter : block.letters) {
     block.target->stats->dead_letters.add(letter.reason);
   }
+  stop_at(StopPoint::kDeadLettersStored);
   block.done.dead_lettered += block.letters.size();
   log_(dead_letter_event(block, store.name()));
   block.letters.clear();
@@ -311,7 +313,9 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, BodyPieces body) 
   const ByteReservation rest = budget_.reserve_anyway(held > paid ? held - paid : 0);
 
   const SteadyTime started = block.attempt_started = steady_clock::now();
+  stop_at(StopPoint::kBeforeSend);
   const QuerySummary summary = sender_->send(*block.target, block.token_of(part), body);
+  stop_at(StopPoint::kSent);
   // The answer is that of a second try: the first ended without one.
   if (summary.repeated && !block.unknown_since) block.unknown_since = started;
   TableStats& stats = *block.target->stats;
