@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "pipeline/stop_hook.h"
+
 namespace millrace {
 
 void LaneRegistry::add(std::shared_ptr<LaneProgress> lane) {
@@ -174,6 +176,7 @@ void Producer::seal(Lane& lane, CutReason reason) {
   if (reason == CutReason::kPlanned) block->unknown_since = lane.planned_at_;
   if (lane.plans_ && !lane.replaying()) {
     lane.held_.push_back(std::move(block));
+    stop_at(StopPoint::kCut);
   } else {
     inlet_.push(std::move(block));
   }
@@ -187,6 +190,7 @@ Checkpoint Producer::checkpoint(const Lane& lane) const {
 
 void Producer::planned(Lane& lane, std::int64_t end) {
   while (!lane.held_.empty() && lane.held_.front()->cut.end <= end) {
+    stop_at(StopPoint::kPlanned);
     inlet_.push(std::move(lane.held_.front()));
     lane.held_.pop_front();
   }

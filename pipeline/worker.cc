@@ -1,6 +1,7 @@
 #include "pipeline/worker.h"
 
 #include "pipeline/failure.h"
+#include "pipeline/stop_hook.h"
 #include "pipeline/worker_events.h"
 
 namespace millrace {
@@ -269,6 +270,7 @@ void Worker::store_dead_letters(InsertBlock& block) {
   for (const DeadLetter& letter : block.letters) {
     block.target->stats->dead_letters.add(letter.reason);
   }
+  stop_at(StopPoint::kDeadLettersStored);
   block.done.dead_lettered += block.letters.size();
   log_(dead_letter_event(block, store.name()));
   block.letters.clear();
@@ -332,7 +334,9 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
   const ByteReservation rest = budget_.reserve_anyway(held > paid ? held - paid : 0);
 
   const SteadyTime started = block.attempt_started = steady_clock::now();
+  stop_at(StopPoint::kBeforeSend);
   const QuerySummary summary = sender_->send(*block.target, token, body);
+  stop_at(StopPoint::kSent);
   // The answer is that of a second try: the first ended without one.
   if (summary.repeated && !block.unknown_since) block.unknown_since = started;
   TableStats& stats = *block.target->stats;

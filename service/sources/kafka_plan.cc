@@ -1,6 +1,7 @@
 // KafkaSession's part in exactly once: the plan beside each committed offset
 // (pipeline/checkpoint.h).
 #include "pipeline/checkpoint.h"
+#include "pipeline/stop_hook.h"
 #include "service/sources/kafka_session.h"
 
 namespace millrace {
@@ -84,6 +85,9 @@ std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
   const bool quiet = now - partition.confirmed < consumer_.session_timeout() / kConfirmations;
   if (partition.keeps_plan) return std::nullopt;
   if (!changed && (checkpoint.ends.empty() || quiet)) return std::nullopt;
+  if (partition.committed >= 0 && checkpoint.position > partition.committed) {
+    stop_at(StopPoint::kPosition);
+  }
   checkpoint.written = first_named(partition.named, checkpoint.ends);
   partition.plan_in_air = std::move(plan);
   partition.plan_end = checkpoint.ends.empty() ? checkpoint.position : checkpoint.ends.back();

@@ -120,6 +120,11 @@ bool ChildProcess::reap(bool block) {
 
 bool ChildProcess::running() { return !reap(false); }
 
+bool ChildProcess::stopped() const {
+  const auto fields = stat_fields(pid_);
+  return !fields.empty() && fields.front() == "T";
+}
+
 void ChildProcess::signal(int signal_number) {
   if (!reap(false)) kill(-pid_, signal_number);
 }

@@ -30,7 +30,8 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  bool running();  // false once it has ended, by itself or by a signal
+  bool running();        // false once it has ended, by itself or by a signal
+  bool stopped() const;  // by SIGSTOP
   void signal(int signal_number);
   // The exit code, 128 + signal for a process that a signal ended; nothing if it still runs then.
   std::optional<int> wait(std::chrono::seconds deadline);

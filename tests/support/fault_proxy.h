@@ -17,22 +17,40 @@ class FaultProxy {
   std::uint16_t port() const { return listener_.port(); }
   // All open connections end with a reset.
   void reset_all() { ++resets_; }
+  // While refused, who connects is cut off at once. Open connections are not touched.
+  void refuse(bool refused) { refused_ = refused; }
+  // While held, requests pass and answers do not: with a reset behind it they are lost.
+  void hold_answers(bool held) { answers_held_ = held; }
+  // Requests with more than so many bytes are held there: of a client that asks and then inserts,
+  // the inserts. 0: none.
+  void hold_request_after(std::size_t bytes) { hold_after_ = bytes; }
+  // The next request with more than so many bytes is cut off there.
+  void cut_request_after(std::size_t bytes) { cut_after_ = bytes; }
   // So many answers are cut short: the server has done its work, and the client does not learn it.
   void truncate_answers(int count) { truncations_ += count; }
   // While held nothing passes, and nobody is told.
   void hold(bool held) { held_ = held; }
   // Bytes a second in each direction of a connection; 0: no limit.
   void limit(std::size_t bytes_per_second) { bytes_per_second_ = bytes_per_second; }
+  // Nothing of the above any more.
+  void calm();
+
+  bool request_was_cut() const { return cut_after_ == 0; }
+  // How often a connection met one of the above, each of them counted.
+  std::size_t faults() const { return faults_; }
 
  private:
+  struct Connection;
   void serve(int client);
-  bool pass(int from, int to, std::size_t most) const;
+  void relay(Connection& connection);
+  bool pass_request(Connection& connection, std::size_t most);
+  bool pass_answer(Connection& connection, std::size_t most);
 
   const std::uint16_t target_port_;
   std::atomic<unsigned> resets_{0};
   std::atomic<int> truncations_{0};
-  std::atomic<bool> held_{false};
-  std::atomic<std::size_t> bytes_per_second_{0};
+  std::atomic<bool> held_{false}, answers_held_{false}, refused_{false};
+  std::atomic<std::size_t> bytes_per_second_{0}, hold_after_{0}, cut_after_{0}, faults_{0};
   LocalListener listener_;  // last: its threads use the above
 };
 

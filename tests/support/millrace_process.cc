@@ -39,13 +39,20 @@ Millrace::~Millrace() {
   EXPECT_FALSE(sanitizer_complained(process_->output())) << process_->output();
 }
 
-void Millrace::start() {
+void Millrace::start(const std::string& stop_at) {
   process_.reset();
+  auto environment = sanitizer_environment();
+  if (!stop_at.empty()) environment["MILLRACE_STOP_AT"] = stop_at;
   process_ = std::make_unique<ChildProcess>(ChildProcess::Options{
       .name = "millrace",
       .arguments = {built_program("millrace").string(), "run", "-c", config_file_.string()},
       .output = folder_ / "log",
-      .environment = sanitizer_environment()});
+      .environment = std::move(environment)});
+}
+
+testing::AssertionResult Millrace::comes_to_stop() const {
+  return eventually([&] { return process_->stopped(); }, kPatience, "millrace stops by itself",
+                    Millis{5});
 }
 
 int Millrace::stop(std::chrono::seconds deadline) {

@@ -23,12 +23,15 @@ class Millrace {
   Millrace(std::filesystem::path folder, const std::string& config);
   ~Millrace();
 
-  void start();
+  // `stop_at`: a point at which it stops by itself, see pipeline/stop_hook.h.
+  void start(const std::string& stop_at = {});
   void signal(int signal_number) { process_->signal(signal_number); }
   void kill9() { process_->kill9(); }
   // SIGTERM; the exit code. Fails the test when it does not end in time.
   int stop(std::chrono::seconds deadline = kPatience);
   std::optional<int> wait(std::chrono::seconds deadline) { return process_->wait(deadline); }
+  // Success when it has come to its point.
+  testing::AssertionResult comes_to_stop() const;
   bool running() { return process_ && process_->running(); }
 
   HttpReply get(const std::string& path) const { return http_request(port_, path); }

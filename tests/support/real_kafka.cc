@@ -12,6 +12,9 @@ namespace millrace::test {
 namespace {
 
 constexpr int kTimeoutMs = 60'000;
+// A broker that was killed comes back when its old registration has expired: soon.
+const std::string kExtraSettings =
+    "broker.session.timeout.ms=4000\nbroker.heartbeat.interval.ms=500\n";
 
 void check(rd_kafka_resp_err_t error, const std::string& what) {
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -66,12 +69,6 @@ rd_kafka_resp_err_t send(rd_kafka_t* handle, const std::string& topic,
   return code;
 }
 
-struct TopicListDeleter {
-  void operator()(rd_kafka_topic_partition_list_t* list) const {
-    rd_kafka_topic_partition_list_destroy(list);
-  }
-};
-
 struct QueueDeleter {
   void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
 };
@@ -88,6 +85,9 @@ void finish_admin_request(rd_kafka_queue_t* queue, const std::string& what) {
     results = rd_kafka_CreateTopics_result_topics(created, &count);
   } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(event)) {
     results = rd_kafka_DeleteTopics_result_topics(deleted, &count);
+  } else if (const auto* records = rd_kafka_event_DeleteRecords_result(event)) {
+    const auto* offsets = rd_kafka_DeleteRecords_result_offsets(records);
+    for (int i = 0; i < offsets->cnt; ++i) error = offsets->elems[i].err;
   }
   for (std::size_t i = 0; i < count && error == RD_KAFKA_RESP_ERR_NO_ERROR; ++i) {
     error = rd_kafka_topic_result_error(results[i]);
@@ -99,24 +99,42 @@ void finish_admin_request(rd_kafka_queue_t* queue, const std::string& what) {
 }  // namespace
 
 void RealKafka::HandleDeleter::operator()(rd_kafka_s* handle) const { rd_kafka_destroy(handle); }
+void RealKafka::ListDeleter::operator()(rd_kafka_topic_partition_list_s* list) const {
+  rd_kafka_topic_partition_list_destroy(list);
+}
 
 RealKafka::RealKafka(std::filesystem::path folder)
-    : folder_(std::move(folder)), port_(free_port()) {
+    : folder_(std::move(folder)),
+      port_(free_port()),
+      controller_port_(free_port()),
+      proxied_port_(free_port()) {
   std::filesystem::create_directories(folder_);
-  // A broker that was killed comes back when its old registration has expired: soon.
-  write_file(folder_ / "extra.properties",
-             "broker.session.timeout.ms=4000\nbroker.heartbeat.interval.ms=500\n");
+  write_file(folder_ / "extra.properties", kExtraSettings);
 }
 RealKafka::~RealKafka() = default;
 
+void RealKafka::go_through(std::uint16_t proxy_port) {
+  const auto listeners = [&](std::uint16_t proxied) {
+    const auto at = [](const char* name, std::uint16_t port) {
+      return std::string(name) + "://127.0.0.1:" + std::to_string(port);
+    };
+    return "listeners=" + at("PLAINTEXT", port_) + "," + at("CONTROLLER", controller_port_) + "," +
+           at("PROXIED", proxied) + "\n";
+  };
+  write_file(folder_ / "extra.properties",
+             kExtraSettings + listeners(proxied_port_) + "advertised." + listeners(proxy_port) +
+                 "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
+                 "PROXIED:PLAINTEXT\n");
+}
+
 void RealKafka::spawn() {
   process_.reset();
-  process_ = std::make_unique<ChildProcess>(
-      ChildProcess::Options{.name = "Kafka",
-                            .arguments = {project_file("deploy/dev/kafka-server").string(),
-                                          folder_.string(), std::to_string(port_)},
-                            .output = folder_ / "log",
-                            .environment = {}});
+  process_ = std::make_unique<ChildProcess>(ChildProcess::Options{
+      .name = "Kafka",
+      .arguments = {project_file("deploy/dev/kafka-server").string(), folder_.string(),
+                    std::to_string(port_), std::to_string(controller_port_)},
+      .output = folder_ / "log",
+      .environment = {}});
 }
 
 void RealKafka::wait_ready() {
@@ -204,6 +222,17 @@ void RealKafka::delete_topic(const std::string& topic) {
   finish_admin_request(queue.get(), "deleting topic " + topic);
 }
 
+void RealKafka::delete_records(const std::string& topic, std::int32_t partition,
+                               std::int64_t offset) {
+  const TopicPartitions list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+  rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list.get());
+  const Queue queue(rd_kafka_queue_new(producer()));
+  rd_kafka_DeleteRecords(producer(), &request, 1, nullptr, queue.get());
+  rd_kafka_DeleteRecords_destroy(request);
+  finish_admin_request(queue.get(), "deleting records of " + topic);
+}
+
 void RealKafka::produce(const std::string& topic, const std::function<bool(KafkaMessage&)>& next) {
   delivery_failure_.clear();
   for (;;) {
@@ -266,21 +295,46 @@ RealKafka::Offsets RealKafka::end_offsets(const std::string& topic) {
   return offsets;
 }
 
-RealKafka::Offsets RealKafka::committed_offsets(const std::string& group,
+RealKafka::TopicPartitions RealKafka::committed(const std::string& group,
                                                 const std::string& topic) {
   const Handle consumer = connect(Kind::kConsumer, {{"group.id", group}});
-  std::unique_ptr<rd_kafka_topic_partition_list_t, TopicListDeleter> list(
-      rd_kafka_topic_partition_list_new(8));
+  TopicPartitions list(rd_kafka_topic_partition_list_new(8));
   for (const std::int32_t partition : partitions(topic)) {
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
   }
   check(rd_kafka_committed(consumer.get(), list.get(), kTimeoutMs),
         "committed offsets of " + group);
+  return list;
+}
+
+RealKafka::Offsets RealKafka::committed_offsets(const std::string& group,
+                                                const std::string& topic) {
+  const TopicPartitions list = committed(group, topic);
   Offsets offsets;
   for (int i = 0; i < list->cnt; ++i) {
     if (list->elems[i].offset >= 0) offsets[list->elems[i].partition] = list->elems[i].offset;
   }
   return offsets;
+}
+
+std::optional<std::string> RealKafka::committed_metadata(const std::string& group,
+                                                         const std::string& topic,
+                                                         std::int32_t partition) {
+  const TopicPartitions list = committed(group, topic);
+  const auto* found = rd_kafka_topic_partition_list_find(list.get(), topic.c_str(), partition);
+  if (found == nullptr || found->offset < 0) return std::nullopt;
+  return std::string(static_cast<const char*>(found->metadata), found->metadata_size);
+}
+
+bool RealKafka::commit(const std::string& group, const std::string& topic, std::int32_t partition,
+                       std::int64_t offset) {
+  const Handle consumer = connect(Kind::kConsumer, {{"group.id", group}});
+  const TopicPartitions list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = offset;
+  const auto error = rd_kafka_commit(consumer.get(), list.get(), 0);
+  if (error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID) return false;
+  check(error, "committing for " + group);
+  return true;
 }
 
 std::int64_t total(const RealKafka::Offsets& offsets) {

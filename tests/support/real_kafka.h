@@ -15,6 +15,7 @@
 #include "tests/support/child_process.h"
 
 struct rd_kafka_s;
+struct rd_kafka_topic_partition_list_s;
 
 namespace millrace::test {
 
@@ -40,8 +41,15 @@ class RealKafka {
   void stop();  // SIGTERM, and waits for the end
   std::string brokers() const { return "127.0.0.1:" + std::to_string(port_); }
 
+  // A second listener, for clients that come through a proxy: they find the broker at `proxy_port`,
+  // which must lead to proxied_port(), and nowhere else. Before it is started.
+  void go_through(std::uint16_t proxy_port);
+  std::uint16_t proxied_port() const { return proxied_port_; }
+
   void create_topic(const std::string& topic, int partitions);
   void delete_topic(const std::string& topic);
+  // Those below `offset`, as retention would.
+  void delete_records(const std::string& topic, std::int32_t partition, std::int64_t offset);
 
   // Fills and sends messages until `next` returns false; returns when the broker has them all.
   void produce(const std::string& topic, const std::function<bool(KafkaMessage&)>& next);
@@ -51,19 +59,30 @@ class RealKafka {
   Offsets end_offsets(const std::string& topic);
   // What the group has committed; partitions without a commit are left out.
   Offsets committed_offsets(const std::string& group, const std::string& topic);
+  // What stands beside the offset of a partition; nothing: the group has committed none.
+  std::optional<std::string> committed_metadata(const std::string& group, const std::string& topic,
+                                                std::int32_t partition);
+  // As a tool that is no member does it. False while the group has members.
+  bool commit(const std::string& group, const std::string& topic, std::int32_t partition,
+              std::int64_t offset);
 
  private:
   struct HandleDeleter {
     void operator()(rd_kafka_s* handle) const;
   };
   using Handle = std::unique_ptr<rd_kafka_s, HandleDeleter>;
+  struct ListDeleter {
+    void operator()(rd_kafka_topic_partition_list_s* list) const;
+  };
+  using TopicPartitions = std::unique_ptr<rd_kafka_topic_partition_list_s, ListDeleter>;
   enum class Kind { kProducer, kConsumer };
   Handle connect(Kind kind, const std::map<std::string, std::string>& settings);
   rd_kafka_s* producer();
   std::vector<std::int32_t> partitions(const std::string& topic);
+  TopicPartitions committed(const std::string& group, const std::string& topic);
 
   const std::filesystem::path folder_;
-  const std::uint16_t port_;
+  const std::uint16_t port_, controller_port_, proxied_port_;
   std::unique_ptr<ChildProcess> process_;
   std::string delivery_failure_;  // the last one; written while the producer is polled
   Handle producer_;

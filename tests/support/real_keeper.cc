@@ -33,8 +33,8 @@ void RealKeeper::start() {
   if (!result) throw std::runtime_error(result.message() + process_->output_tail());
 }
 
-std::string RealKeeper::clickhouse_config() const {
-  return "<zookeeper><node><host>127.0.0.1</host><port>" + std::to_string(port_) +
+std::string RealKeeper::clickhouse_config(std::uint16_t port) const {
+  return "<zookeeper><node><host>127.0.0.1</host><port>" + std::to_string(port) +
          "</port></node><session_timeout_ms>4000</session_timeout_ms></zookeeper>";
 }
 

@@ -22,7 +22,8 @@ class RealKeeper {
   std::uint16_t port() const { return port_; }
   // For RealClickHouse::Options::config_xml, beside its interserver_host. The session is short, so
   // that a server that was killed gets its replica back soon.
-  std::string clickhouse_config() const;
+  std::string clickhouse_config() const { return clickhouse_config(port_); }
+  std::string clickhouse_config(std::uint16_t port) const;  // of a proxy before it
 
  private:
   const std::filesystem::path folder_;

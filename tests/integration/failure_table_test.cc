@@ -1,0 +1,304 @@
+// Each thing that can go wrong between Kafka and ClickHouse, by itself, at an exact point.
+//
+//   fault                                             test
+//   ----------------------------------------------- ----------------------------------------------
+//   crash before the cut                              CrashBeforeTheCut
+//   crash before the plan is acknowledged             CrashBeforeThePlanIsAcknowledged
+//   plan sent, its answer lost                        PlanWhoseAnswerIsLost, PlanThatNeverArrives,
+//                                                     PlanOfAClientThatLivesOn
+//   crash between plan and send                       CrashBetweenPlanAndSend
+//   network cut in mid-body                           FailureTableOfServers: NetworkCutInMidBody
+//   ClickHouse killed in mid-insert                   … KilledBetweenTwoPartitions,
+//                                                     … KilledBetweenTableAndView
+//     on a plain MergeTree                            delivery_test: KilledClickHouse…, at random;
+//                                                     the moment between its log and its rename is
+//                                                     microseconds wide and inside the server
+//   error in a partition, in a view                   … ViewThatFailsBehindOneThatDoesNot
+//   committed, answer lost                            … AnswerThatIsLost
+//   inserted, crash before the acknowledgement        CrashBetweenSendAndAcknowledgement
+//   acknowledged, crash before the position           CrashBeforeThePositionIsCommitted
+//   acknowledged out of order, crash                  CrashWithAHoleBelowWhatIsDone
+//   crash in the middle of a refused block            CrashBetweenTwoParts, CrashBehindDeadLetters,
+//                                                     CrashBehindTheRestOfARefusedBlock
+//   rebalance with inserts in flight                  RebalanceWithInsertsInFlight
+//   sleeper with blocks that nobody planned           SleeperWithUnplannedBlocks
+//   sleeper with planned blocks                       SleeperBetweenCheckAndSend;
+//   exactly_once_test:
+//                                                     SleeperThatWakes… (many blocks)
+//   the same, asleep for longer than the window       not closed, and so not tested: the gap
+//   between
+//                                                     check and send is microseconds
+//   stale commit after a re-join                      CommitThatWasHeldBackDoesNotRewind
+//   Keeper is lost                                    … KeeperThatIsAway, KeeperWithFaults
+//   retry on another replica                          … RetryOnAnotherReplica
+//   retry on another shard                            not built: a pipeline has no shards
+//   ClickHouse restarted between two tries            … RestartBetweenTwoTries
+//   power loss of ClickHouse                          none: a killed process keeps what the kernel
+//                                                     has; it takes a machine that goes down
+//   window too small for the retry                    … WindowThatIsTooSmallDoublesAndIsRefused
+//   TRUNCATE between two tries                        … TruncatedBlockComesBack
+//   another configuration between two tries           exactly_once_test:
+//   PlanOfAnotherConfiguration… records deleted between two tries                 …
+//   RecordsThatAreDeletedBetweenTwoTries… topic deleted and made again                      …
+//   TopicThatIsMadeAgain… commit by somebody else                           … CommitByAnotherTool…
+//   rows that ClickHouse refuses                      refusal_test
+//   quorum, replicas that fetch                       none: the development server has no
+//                                                     interserver port
+#include <gtest/gtest.h>
+
+#include "tests/integration/failure_stage.h"
+
+namespace millrace::test {
+namespace {
+
+class FailureTable : public FailureStage {
+ protected:
+  // Someone who cuts in another way than who was there before, so that borders that are not kept
+  // are seen.
+  static Wishes another() { return {.max_rows = 70}; }
+  void expect_next_is_exact(std::uint64_t rows) const {
+    const auto next = start("next", another());
+    expect_exact(rows);
+    EXPECT_EQ(next->metric("millrace_ledger_difference_records"), 0);
+    EXPECT_EQ(next->stop(), 0);
+  }
+  static testing::AssertionResult has_in_flight(const Millrace& millrace, const std::string& kind,
+                                                int operations) {
+    const std::string label = "kind=\"" + kind + "\"";
+    return eventually(
+        [&] { return millrace.metric("millrace_operations_in_flight", {label}) == operations; },
+        kPatience, std::to_string(operations) + " of " + kind + " in flight");
+  }
+  // One block; `refusal` in the table makes a row whose text is "bad" one that it does not take.
+  void set_up_refused_row(std::uint64_t bad, const std::string& refusal) const {
+    create_table(name(), "n UInt64, text String, " + refusal);
+    kafka().create_topic(name(), 1);
+    std::vector<std::string> payloads;
+    for (std::uint64_t n = 0; n < kBlockRows; ++n) payloads.push_back(row_json(n));
+    payloads[bad] = R"({"text":"bad","n":)" + std::to_string(bad) + "}";
+    kafka().produce_texts(name(), payloads);
+  }
+  void expect_refused_row_is_aside(std::uint64_t bad) const {
+    ASSERT_TRUE(commits(kBlockRows));
+    EXPECT_EQ(missing_rows(clickhouse(), name(), kBlockRows), 1u);
+    EXPECT_EQ(rows(), kBlockRows - 1);
+    EXPECT_EQ(clickhouse().query("SELECT offset FROM millrace_dead_letters FINAL WHERE topic = '" +
+                                 name() + "'"),
+              std::to_string(bad));
+  }
+};
+
+TEST_F(FailureTable, CrashBeforeTheCut) {
+  set_up_rows(kBlockRows);
+  // The block stays open: it is neither full nor old.
+  const auto killed = start("killed", {.max_rows = 10 * kBlockRows, .max_age = "1h"});
+  ASSERT_TRUE(
+      eventually([&] { return killed->metric("millrace_source_messages_total") == kBlockRows; },
+                 kPatience, "all rows are read"));
+  killed->kill9();
+  EXPECT_EQ(plan(), "");
+  EXPECT_EQ(rows(), 0u);
+  expect_next_is_exact(kBlockRows);
+}
+
+TEST_F(FailureTable, CrashBeforeThePlanIsAcknowledged) {
+  set_up_rows(3 * kBlockRows);
+  const auto killed = start("killed", {}, "cut:2");
+  EXPECT_EQ(plan(), "");
+  EXPECT_EQ(rows(), 0u);
+  killed->kill9();
+  expect_next_is_exact(3 * kBlockRows);
+}
+
+TEST_F(FailureTable, PlanWhoseAnswerIsLost) {
+  set_up_rows(kBlockRows);
+  const auto killed = start("killed", {}, "cut");
+  to_kafka().hold_answers(true);
+  killed->signal(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return plan() == "100"; }, kPatience, "the broker has the plan"));
+  EXPECT_TRUE(has_in_flight(*killed, "commit", 1));
+  EXPECT_EQ(rows(), 0u);
+  killed->kill9();
+  to_kafka().calm();
+  expect_next_is_exact(kBlockRows);
+}
+
+TEST_F(FailureTable, PlanThatNeverArrives) {
+  set_up_rows(kBlockRows);
+  const auto killed = start("killed", {}, "cut");
+  to_kafka().hold(true);
+  killed->signal(SIGCONT);
+  EXPECT_TRUE(has_in_flight(*killed, "commit", 1));
+  killed->kill9();
+  to_kafka().reset_all();
+  to_kafka().calm();
+  EXPECT_EQ(plan(), "");
+  EXPECT_EQ(rows(), 0u);
+  expect_next_is_exact(kBlockRows);
+}
+
+TEST_F(FailureTable, PlanOfAClientThatLivesOn) {
+  set_up_rows(kBlockRows);
+  const auto millrace = start("millrace", {}, "cut");
+  to_kafka().hold_answers(true);
+  millrace->signal(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return plan() == "100"; }, kPatience, "the broker has the plan"));
+  to_kafka().reset_all();
+  to_kafka().calm();
+  expect_exact(kBlockRows);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
+TEST_F(FailureTable, CrashBetweenPlanAndSend) {
+  set_up_rows(3 * kBlockRows);
+  const auto killed = start("killed", {}, "planned");
+  EXPECT_EQ(plan(), "100,100,100");
+  EXPECT_EQ(rows(), 0u);
+  killed->kill9();
+  expect_next_is_exact(3 * kBlockRows);
+}
+
+TEST_F(FailureTable, CrashBetweenSendAndAcknowledgement) {
+  set_up_rows(3 * kBlockRows);
+  const auto killed = start("killed", {.workers = 1}, "sent");
+  EXPECT_EQ(rows(), kBlockRows);
+  killed->kill9();
+  EXPECT_EQ(position(), 0);
+  EXPECT_EQ(plan(), "100,100,100");
+  expect_next_is_exact(3 * kBlockRows);
+}
+
+TEST_F(FailureTable, CrashBeforeThePositionIsCommitted) {
+  set_up_rows(kBlockRows);
+  const auto killed = start("killed", {}, "position");
+  EXPECT_EQ(rows(), kBlockRows);
+  killed->kill9();
+  EXPECT_EQ(position(), 0);
+  EXPECT_EQ(plan(), "100");
+  expect_next_is_exact(kBlockRows);
+}
+
+TEST_F(FailureTable, CrashWithAHoleBelowWhatIsDone) {
+  set_up_rows(3 * kBlockRows);
+  // The first block does not get through a view.
+  create_table("held_back", "n UInt64, CONSTRAINT small CHECK n >= 100");
+  clickhouse().query("CREATE MATERIALIZED VIEW hole TO held_back AS SELECT n FROM " + name());
+  const auto killed = start("killed", {}, "cut:3");
+  killed->signal(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return count("held_back") == 2 * kBlockRows; }, kPatience,
+                         "the second and the third are done"));
+  ASSERT_TRUE(eventually([&] { return killed->metric("millrace_inserted_blocks_total") == 2; },
+                         kPatience, "and acknowledged"));
+  killed->kill9();
+  EXPECT_EQ(position(), 0);
+  EXPECT_EQ(plan(), "100,100,100");
+  clickhouse().query("ALTER TABLE held_back DROP CONSTRAINT small");
+  expect_next_is_exact(3 * kBlockRows);
+  EXPECT_EQ(clickhouse().query("SELECT count(), uniqExact(n) FROM held_back"), "300\t300");
+}
+
+// ClickHouse does not say which row it was: the block is halved.
+constexpr const char* kNotNamed = "y UInt8 DEFAULT throwIf(text = 'bad')";
+constexpr const char* kNamed = "CONSTRAINT good CHECK text != 'bad'";
+
+TEST_F(FailureTable, CrashBetweenTwoParts) {
+  set_up_refused_row(90, kNotNamed);
+  const auto killed = start("killed", {}, "sent:2");
+  EXPECT_EQ(rows(), 75u);  // a half and a quarter
+  killed->kill9();
+  const auto next = start("next", another());
+  expect_refused_row_is_aside(90);
+  EXPECT_EQ(next->stop(), 0);
+}
+
+TEST_F(FailureTable, CrashBehindDeadLetters) {
+  set_up_refused_row(50, kNamed);
+  const auto killed = start("killed", {}, "dead_letters_stored");
+  EXPECT_EQ(rows(), 0u);
+  killed->kill9();
+  const auto next = start("next", another());
+  expect_refused_row_is_aside(50);
+  EXPECT_EQ(next->stop(), 0);
+}
+
+TEST_F(FailureTable, CrashBehindTheRestOfARefusedBlock) {
+  set_up_refused_row(50, kNamed);
+  const auto killed = start("killed", {}, "sent");
+  EXPECT_EQ(rows(), kBlockRows - 1);
+  killed->kill9();
+  const auto next = start("next", another());
+  expect_refused_row_is_aside(50);
+  EXPECT_EQ(next->stop(), 0);
+}
+
+// The first one's inserts are half on their way when the group gives one of its partitions away.
+TEST_F(FailureTable, RebalanceWithInsertsInFlight) {
+  set_up_rows(2 * kBlockRows, 2);
+  to_clickhouse().hold_request_after(4'000);
+  const auto first = start("first", {.member = ""});
+  ASSERT_TRUE(has_in_flight(*first, "insert", 2));
+  const auto second = start("second", {.through_proxies = false, .max_rows = 70, .member = ""});
+  ASSERT_TRUE(reaches(kBlockRows)) << "the new owner of one partition sends its block";
+  EXPECT_EQ(rows(), kBlockRows);
+  to_clickhouse().calm();
+  expect_exact(2 * kBlockRows);
+  EXPECT_EQ(first->stop(), 0);
+  EXPECT_EQ(second->stop(), 0);
+}
+
+TEST_F(FailureTable, SleeperWithUnplannedBlocks) {
+  set_up_rows(3 * kBlockRows);
+  const auto sleeper = start("sleeper", {.member = ""}, "cut");
+  const auto other = start("other", {.max_rows = 70, .member = ""});
+  ASSERT_TRUE(commits(3 * kBlockRows));
+  sleeper->signal(SIGCONT);
+  const auto knows = [&] {
+    return sleeper->metric("millrace_source_commit_errors_total").value_or(0) > 0 ||
+           sleeper->metric("millrace_source_rebalances_total", {R"(kind="lost")"}).value_or(0) > 0;
+  };
+  ASSERT_TRUE(eventually(knows, kPatience, "its plan is refused, or it hears that it is out"));
+  EXPECT_EQ(sleeper->metric("millrace_inserted_blocks_total").value_or(0), 0);
+  produce_rows(kafka(), name(), 3 * kBlockRows, 4 * kBlockRows, 1);
+  expect_exact(4 * kBlockRows);
+  EXPECT_EQ(other->stop(), 0);
+  EXPECT_EQ(sleeper->stop(), 0);
+}
+
+TEST_F(FailureTable, SleeperBetweenCheckAndSend) {
+  set_up_rows(kBlockRows);
+  const auto sleeper = start("sleeper", {.member = ""}, "before_send");
+  const auto other = start("other", {.max_rows = 70, .member = ""});
+  ASSERT_TRUE(commits(kBlockRows));
+  sleeper->signal(SIGCONT);
+  ASSERT_TRUE(eventually([&] { return sleeper->metric("millrace_inserted_blocks_total") == 1; },
+                         kPatience, "it has sent its block, too"));
+  expect_exact(kBlockRows);
+  EXPECT_EQ(other->stop(), 0);
+  EXPECT_EQ(sleeper->stop(), 0);
+}
+
+// librdkafka keeps a commit back while the coordinator can't be reached, and stamps the generation
+// when it sends it: it must not go out under that of a later membership.
+TEST_F(FailureTable, CommitThatWasHeldBackDoesNotRewind) {
+  set_up_rows(kBlockRows);
+  const auto lonely = start("lonely", {.member = ""}, "position");
+  to_kafka().refuse(true);
+  to_kafka().reset_all();
+  lonely->signal(SIGCONT);
+  const auto other = start("other", {.through_proxies = false, .max_rows = 70, .member = ""});
+  ASSERT_TRUE(commits(kBlockRows));
+  produce_rows(kafka(), name(), kBlockRows, 3 * kBlockRows, 1);
+  ASSERT_TRUE(commits(3 * kBlockRows));
+  to_kafka().calm();
+  const auto joined = [&] {
+    return lonely->metric("millrace_source_rebalances_total", {R"(kind="assign")"}).value_or(0) > 1;
+  };
+  ASSERT_TRUE(eventually(joined, kPatience, "it is back in the group"));
+  EXPECT_EQ(position(), 3 * static_cast<std::int64_t>(kBlockRows));
+  EXPECT_EQ(lonely->stop(), 0);
+  EXPECT_EQ(other->stop(), 0);
+  expect_exact(3 * kBlockRows);
+}
+
+}  // namespace
+}  // namespace millrace::test
