@@ -208,6 +208,11 @@ void Producer::forget_unplanned(Lane& lane) {
   lane.leaving_ = true;
 }
 
+void Producer::give_plan_up(Lane& lane) {
+  lane.replay_.clear();
+  cut(lane, CutReason::kLeaving);
+}
+
 void Producer::cut_all(CutReason reason) {
   for (const auto& lane : lanes_) cut(*lane, reason);
 }

@@ -107,6 +107,10 @@ class Producer {
   // appended any more; what is on its way may finish.
   void forget_unplanned(Lane& lane);
 
+  // The source has nothing more of what a former owner planned: what was read of it is cut as it
+  // is.
+  void give_plan_up(Lane& lane);
+
   void cut_due(SteadyTime now);            // those whose age is over
   void cut(Lane& lane, CutReason reason);  // also moves the position over skipped records
   void cut_all(CutReason reason);

@@ -338,7 +338,7 @@ void KafkaSession::recover_offset(Partition& partition, SteadyTime now) {
   const OutOfRange next = after_out_of_range(wanted, marks.low, marks.high);
   // What was read under the old offsets must be settled before the lane begins anew.
   if (next.new_lane) {
-    producer_.cut(*partition.lane, CutReason::kLeaving);
+    producer_.give_plan_up(*partition.lane);
     if (!producer_.idle(*partition.lane)) return;
     reopen_lane(partition, next.go_on_at);
   }

@@ -133,6 +133,18 @@ TEST_F(PlannedLane, APlannedBlockThatIsNotReadToItsEndIsForgottenAndStaysPlanned
 }
 
 // It can't be cut smaller, and nothing else is in flight that could make room.
+// The topic was deleted: the rest of the block will never come.
+TEST_F(PlannedLane, APlanThatCanNotBeCarriedOutIsGivenUpWithWhatWasRead) {
+  Lane& lane = open({.position = 0, .ends = {5, 9}, .incarnation = "inc"});
+  append(lane, 0, 2);
+  producer_->give_plan_up(lane);
+  EXPECT_FALSE(lane.replaying());
+  EXPECT_EQ(producer_->checkpoint(lane).ends, (std::vector<std::int64_t>{2}));
+  EXPECT_EQ(pop(), nullptr);
+  producer_->planned(lane, 2);
+  EXPECT_EQ(pop()->token, "g/t/0/inc/0-2");
+}
+
 TEST_F(PlannedLane, APlannedBlockMayGoOverTheBudget) {
   Lane& lane = open({.position = 0, .ends = {100}, .incarnation = "inc"}, 64u << 10);
   append(lane, 0, 100, std::string(2'000, 'x'));

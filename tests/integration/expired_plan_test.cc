@@ -1,0 +1,76 @@
+// Blocks that were planned, and perhaps inserted, so long ago that the table may have forgotten
+// their tokens.
+#include <gtest/gtest.h>
+
+#include "tests/integration/failure_stage.h"
+
+namespace millrace::test {
+namespace {
+
+constexpr std::uint64_t kRemembers = 4;  // seconds
+
+class ExpiredPlanTest : public FailureStage {
+ protected:
+  // A block that is in, of which Kafka knows only that it was planned, older than the table's
+  // memory. The table keeps a record's place beside its row.
+  void let_a_plan_expire() {
+    create_table(name(), "n UInt64, text String, topic String, part Int32, at Int64");
+    clickhouse().query(
+        "ALTER TABLE " + name() +
+        " MODIFY SETTING replicated_deduplication_window_seconds = " + std::to_string(kRemembers));
+    kafka().create_topic(name(), 1);
+    produce_rows(kafka(), name(), 0, kBlockRows, 1);
+    start("planner", wishes(), "sent")->kill9();
+    ASSERT_EQ(rows(), kBlockRows);
+    ASSERT_EQ(position(), 0);
+    // Its age counts from the newest insert. One of a row that is none of ours, and gone again.
+    EXPECT_TRUE(eventually(
+        [&] {
+          return clickhouse().number(
+                     "SELECT toUInt64(now() - max(modification_time)) FROM "
+                     "system.parts WHERE table = '" +
+                     name() + "'") > kRemembers;
+        },
+        kPatience, "the plan is older than what the table remembers"));
+    clickhouse().query("INSERT INTO " + name() + " (n) VALUES (1000000)");
+    clickhouse().query("DELETE FROM " + name() + " WHERE n = 1000000");
+  }
+  static Wishes wishes(const std::string& more = {}) {
+    return {.pipeline_more = "columns: {topic: topic, partition: part, offset: at}" + more};
+  }
+};
+
+TEST_F(ExpiredPlanTest, HoldsItsLaneUntilSomebodyDecides) {
+  let_a_plan_expire();
+  const auto careful = start("careful", wishes());
+  EXPECT_TRUE(eventually(
+      [&] { return careful->metric("millrace_lanes_waiting", {R"(reason="PLAN_EXPIRED")"}) == 1; },
+      kPatience, "the lane waits"));
+  EXPECT_NE(careful->get("/status").body.find("on_expired_plan: verify"), std::string::npos);
+  EXPECT_EQ(rows(), kBlockRows);
+  careful->kill9();
+  const auto told = start("told", wishes(", on_expired_plan: verify"));
+  expect_exact(kBlockRows);
+  EXPECT_EQ(told->metric("millrace_repaired_rows_total").value_or(0), 0);
+  EXPECT_EQ(told->stop(), 0);
+}
+
+TEST_F(ExpiredPlanTest, OfWhichRowsAreMissingIsSentWithoutThoseThatAreThere) {
+  let_a_plan_expire();
+  clickhouse().query("DELETE FROM " + name() + " WHERE n < 10");
+  const auto told = start("told", wishes(", on_expired_plan: verify"));
+  expect_exact(kBlockRows);
+  EXPECT_EQ(told->metric("millrace_repaired_rows_total"), 10);
+  EXPECT_EQ(told->stop(), 0);
+}
+
+TEST_F(ExpiredPlanTest, IsSentAgainWhereThatIsAskedFor) {
+  let_a_plan_expire();
+  const auto told = start("told", wishes(", on_expired_plan: resend"));
+  EXPECT_TRUE(commits(kBlockRows));
+  EXPECT_GE(rows(), kBlockRows);
+  EXPECT_EQ(told->stop(), 0);
+}
+
+}  // namespace
+}  // namespace millrace::test
