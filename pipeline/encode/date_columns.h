@@ -1,0 +1,17 @@
+// Writers of Date, Date32, DateTime, DateTime64.
+#pragma once
+
+#include <memory>
+
+#include "pipeline/encode/column_writer.h"
+#include "pipeline/encode/time_zone.h"
+
+namespace millrace {
+
+ColumnWriterPtr make_date_writer();
+ColumnWriterPtr make_date32_writer();
+ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone);
+// REQUIRES: scale <= 9.
+ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone);
+
+}  // namespace millrace

@@ -1,0 +1,256 @@
+#include "pipeline/encode/native_encoder.h"
+
+#include <cstring>
+#include <utility>
+
+#include "pipeline/encoder.h"
+
+namespace millrace {
+namespace {
+
+// A copy with bytes behind it that may be read.
+std::string with_read_ahead(std::string text) { return text.append(kReadAhead, '\0'); }
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+}  // namespace
+
+NativeEncoder::NativeEncoder(std::shared_ptr<const NativePlan> plan)
+    : plan_(std::move(plan)), writers_(plan_->make_writers()), fields_(writers_.size()) {
+  before_first_.next = &fields_.front();
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    Field& field = fields_[i];
+    field.writer = writers_[i].get();
+    field.column = &plan_->columns()[i];
+    std::string key;
+    append_json_string(field.column->name, key);
+    key += ':';
+    field.key_bytes = key.size();
+    field.key = with_read_ahead(std::move(key));
+    field.default_json = with_read_ahead(field.column->default_json);
+    by_name_[field.column->name] = &field;
+    field.next = i + 1 < fields_.size() ? &fields_[i + 1] : nullptr;
+  }
+}
+
+std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
+                                                std::string_view columns_json) {
+  const std::size_t rows_before = rows_;
+  missed_.clear();
+  row_of_message_ = 0;
+  reading_ = nullptr;
+  if (!columns_json.empty()) columns_json_.assign(columns_json).append(kReadAhead, '\0');
+  JsonCursor in(payload);
+  try {
+    read_rows(in, {columns_json_.data(), columns_json.size()});
+    return std::nullopt;
+  } catch (const JsonRefusal& refusal) {
+    EncodeFailure failure;
+    failure.row = row_of_message_;
+    failure.reason = refusal.what;
+    if (reading_ != nullptr) failure.column = reading_->column->name;
+    // A refusal of what was put in front of the fields has no place in the message.
+    const bool inside =
+        refusal.at >= payload.data() && refusal.at <= payload.data() + payload.size();
+    failure.position = inside ? static_cast<std::size_t>(refusal.at - payload.data()) : 0;
+    roll_back(rows_before);
+    return failure;
+  }
+}
+
+void NativeEncoder::read_rows(JsonCursor& in, std::string_view columns_json) {
+  if (in.left() >= 3 && std::memcmp(in.at, kByteOrderMark.data(), 3) == 0) in.at += 3;
+  in.skip_space();
+  const bool array = in.take('[');
+  for (bool first = true;; first = false) {
+    in.skip_space();
+    if ((first || !in.take(',')) && in.peek() == (array ? ']' : ';')) break;
+    in.skip_space();
+    if (in.done()) break;
+    read_row(in, columns_json);
+    ++row_of_message_;
+  }
+  if (array) {
+    in.expect(']');
+    in.skip_space();
+  }
+  if (in.take(';')) in.skip_space();
+  if (!in.done()) in.refuse("something stands behind the rows");
+}
+
+void NativeEncoder::read_row(JsonCursor& in, std::string_view columns_json) {
+  in.expect('{');
+  ++serial_;
+  seen_ = 0;
+  last_ = &before_first_;
+  if (!columns_json.empty()) {
+    JsonCursor columns(columns_json);
+    read_fields(columns, false);
+  }
+  read_fields(in, true);
+  if (seen_ < fields_.size()) complete_row();
+  ++rows_;
+  if (!plan_->nested().empty()) check_nested(in);
+}
+
+// Up to the closing brace of the object, or to the end of what is in front of its fields.
+void NativeEncoder::read_fields(JsonCursor& in, bool object) {
+  for (bool first = true;; first = false) {
+    in.skip_space();
+    if (object ? in.take('}') : in.done()) return;
+    if (!first) {
+      in.expect(',');
+      in.skip_space();
+    }
+    read_field(in);
+  }
+}
+
+void NativeEncoder::read_field(JsonCursor& in) {
+  Field* field = is_next(in) ? last_->next : find(in);
+  in.skip_space();
+  // With all columns seen ClickHouse does not look at names any more.
+  const bool unnecessary = plan_->skips_unknown_fields() && seen_ == fields_.size();
+  if (field == nullptr || unnecessary) return read_unknown(in);
+  if (field->seen == serial_) in.refuse("the field " + field->column->name + " comes twice");
+  field->seen = serial_;
+  ++seen_;
+  last_ = field;
+  reading_ = field;
+  read_value(*field, in);
+  reading_ = nullptr;
+}
+
+// What is most often: the field that came here in the row before, its name without an escape and
+// the colon right behind it.
+bool NativeEncoder::is_next(JsonCursor& in) const {
+  const Field* field = last_->next;
+  if (field == nullptr || in.left() < field->key_bytes) return false;
+  if (std::memcmp(in.at, field->key.data(), field->key_bytes) != 0) return false;
+  in.at += field->key_bytes;
+  return true;
+}
+
+// By its name; null if there is no such column.
+NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
+  name_.truncate(0);
+  in.read_string(name_);
+  in.skip_space();
+  in.expect(':');
+  const auto found = by_name_.find(name_.view());
+  if (found == by_name_.end()) return nullptr;
+  last_->next = found->second;
+  return found->second;
+}
+
+void NativeEncoder::read_unknown(JsonCursor& in) {
+  if (!plan_->skips_unknown_fields()) {
+    in.refuse("the table has no column " + std::string(name_.view()));
+  }
+  in.skip_value();
+}
+
+void NativeEncoder::read_value(Field& field, JsonCursor& in) {
+  if (in.peek() == 'n' && !field.column->takes_null && field.column->has_default) {
+    in.expect("null");
+    append_missing(field);
+  } else {
+    read_or_default(*field.writer, in);
+  }
+}
+
+void NativeEncoder::append_missing(Field& field) {
+  ++field.missing;
+  missed_.push_back(&field);
+  if (field.column->default_json.empty()) return field.writer->append_default();
+  JsonCursor in({field.default_json.data(), field.column->default_json.size()});
+  read_or_default(*field.writer, in);
+}
+
+void NativeEncoder::complete_row() {
+  for (Field& field : fields_) {
+    if (field.seen != serial_) append_missing(field);
+  }
+}
+
+void NativeEncoder::check_nested(JsonCursor& in) {
+  for (const auto& columns : plan_->nested()) {
+    const std::size_t size = writers_[columns.front()]->elements(rows_ - 1);
+    for (const std::size_t column : columns) {
+      if (writers_[column]->elements(rows_ - 1) == size) continue;
+      reading_ = &fields_[column];
+      in.refuse("its array is not as long as that of " + fields_[columns.front()].column->name);
+    }
+  }
+}
+
+void NativeEncoder::roll_back(std::size_t rows) {
+  rows_ = rows;
+  for (const auto& writer : writers_) writer->truncate(rows);
+  for (Field* field : missed_) --field->missing;
+}
+
+NativeBlock NativeEncoder::finish() {
+  NativeBlock block;
+  block.rows = rows_;
+  body_.clear();
+  if (rows_ == 0) return block;
+  std::vector<const Field*> sent;
+  for (const Field& field : fields_) {
+    const bool computed = field.column->has_default && field.column->default_json.empty();
+    if (field.missing == rows_) continue;  // the server fills it in
+    if (field.missing > 0 && computed) {
+      block.cannot = {
+          field.column->name,
+          "rows lack it, and its DEFAULT is an expression that only ClickHouse computes"};
+      return block;
+    }
+    sent.push_back(&field);
+  }
+  if (sent.empty()) add_column_for_empty_rows(sent);
+  if (sent.empty()) {
+    block.cannot = {"", "no row has any field, and all columns have a DEFAULT that is computed"};
+    return block;
+  }
+  body_.copy_varint(sent.size());
+  body_.copy_varint(rows_);
+  for (const Field* field : sent) {
+    block.columns.push_back(field->column->name);
+    body_.copy_string(field->column->name);
+    body_.copy_string(field->column->type);
+    field->writer->write_prefix(body_);
+    field->writer->write(body_);
+  }
+  block.pieces = body_.pieces();
+  return block;
+}
+
+// Rows without any field need one column to be counted by.
+void NativeEncoder::add_column_for_empty_rows(std::vector<const Field*>& sent) const {
+  for (const Field& field : fields_) {
+    if (field.column->has_default && field.column->default_json.empty()) continue;
+    sent.push_back(&field);
+    return;
+  }
+}
+
+void NativeEncoder::clear() {
+  rows_ = 0;
+  missed_.clear();
+  body_.clear();
+  for (const auto& writer : writers_) writer->clear();
+  for (Field& field : fields_) field.missing = 0;
+}
+
+std::size_t NativeEncoder::buffer_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& writer : writers_) bytes += writer->buffer_bytes();
+  return bytes;
+}
+
+void NativeEncoder::trim() {
+  clear();
+  for (const auto& writer : writers_) writer->release();
+}
+
+}  // namespace millrace
