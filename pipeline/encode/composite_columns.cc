@@ -190,6 +190,10 @@ class TupleWriter final : public ColumnWriter {
     for (const auto& element : elements_) element->append_default();
     ++rows_;
   }
+  void append_for_null(JsonCursor& in) override {
+    for (const auto& element : elements_) element->append_for_null(in);
+    ++rows_;
+  }
   std::size_t rows() const override { return rows_; }
   void truncate(std::size_t rows) override {
     rows_ = rows;
@@ -229,7 +233,7 @@ class TupleWriter final : public ColumnWriter {
     in.expect(']');
   }
 
-  // Names in any order; one that is missing gets a default, one that is unknown is passed over.
+  // Names in any order; one that is missing is as null, one that is unknown is passed over.
   void read_object(JsonCursor& in) {
     in.expect('{');
     in.skip_space();
@@ -255,7 +259,7 @@ class TupleWriter final : public ColumnWriter {
     }
     in.expect('}');
     for (const auto& element : elements_) {
-      if (element->rows() == rows_) element->append_default();
+      if (element->rows() == rows_) element->append_for_null(in);
     }
   }
 

@@ -386,11 +386,12 @@ bool DateTimeReader::find_day(const char* text) {
 // YYYY-MM-DD, one digit for month and day as well, any characters between them; YYYYMMDD.
 CalendarDate read_date(JsonCursor& in) {
   const char* start = in.at;
+  const auto refuse = [&] {
+    in.at = start;
+    in.refuse("not a date");
+  };
   const auto digit = [&] {
-    if (!is_digit(in.peek())) {
-      in.at = start;
-      in.refuse("not a date");
-    }
+    if (!is_digit(in.peek())) refuse();
     return static_cast<unsigned>(*in.at++ - '0');
   };
   CalendarDate date;
@@ -403,7 +404,8 @@ CalendarDate read_date(JsonCursor& in) {
     return date;
   }
   const auto part = [&] {
-    if (!in.done()) ++in.at;  // whatever it is
+    if (in.done() || is_digit(*in.at)) refuse();
+    ++in.at;  // whatever else it is
     unsigned number = digit();
     if (is_digit(in.peek())) number = number * 10 + digit();
     return number;

@@ -34,8 +34,8 @@ class RowGenerator {
     return all[below(all.size())];
   }
   std::string digits(std::size_t most);
-  std::string integer();
-  std::string decimal();
+  std::string integer(bool with_sign);
+  std::string decimal(std::size_t whole_digits);
   std::string quoted(std::string text) { return "\"" + std::move(text) + "\""; }
   std::string maybe_quoted(std::string text) { return one_in(4) ? quoted(std::move(text)) : text; }
   std::string string();
@@ -43,7 +43,7 @@ class RowGenerator {
   std::string date();
   std::string time_of_day();
   std::string uuid();
-  std::string address();
+  std::string address(bool ipv6);
   std::string any_value(unsigned depth);
   std::string list(char open, char close, const std::function<std::string()>& element);
   std::string space() { return one_in(20) ? one_of<std::string>({" ", "\t", "  ", "\r"}) : ""; }
