@@ -1,5 +1,6 @@
 #include "pipeline/encode/native_encoder.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -10,6 +11,12 @@ namespace {
 
 // A copy with bytes behind it that may be read.
 std::string with_read_ahead(std::string text) { return text.append(kReadAhead, '\0'); }
+
+bool same_but_for_case(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
@@ -107,11 +114,13 @@ void NativeEncoder::read_fields(JsonCursor& in, bool object) {
 }
 
 void NativeEncoder::read_field(JsonCursor& in) {
+  if (plan_->skips_unknown_fields() && seen_ == fields_.size()) {
+    read_name(in);  // with all columns seen ClickHouse does not look at names any more
+    return in.skip_value();
+  }
   Field* field = is_next(in) ? last_->next : find(in);
   in.skip_space();
-  // With all columns seen ClickHouse does not look at names any more.
-  const bool unnecessary = plan_->skips_unknown_fields() && seen_ == fields_.size();
-  if (field == nullptr || unnecessary) return read_unknown(in);
+  if (field == nullptr) return in.skip_value();
   if (field->seen == serial_) in.refuse("the field " + field->column->name + " comes twice");
   field->seen = serial_;
   ++seen_;
@@ -131,23 +140,36 @@ bool NativeEncoder::is_next(JsonCursor& in) const {
   return true;
 }
 
-// By its name; null if there is no such column.
-NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
+// Up to the value behind it.
+void NativeEncoder::read_name(JsonCursor& in) {
   name_.truncate(0);
   in.read_string(name_);
   in.skip_space();
   in.expect(':');
-  const auto found = by_name_.find(name_.view());
-  if (found == by_name_.end()) return nullptr;
-  last_->next = found->second;
-  return found->second;
+  in.skip_space();
 }
 
-void NativeEncoder::read_unknown(JsonCursor& in) {
-  if (!plan_->skips_unknown_fields()) {
-    in.refuse("the table has no column " + std::string(name_.view()));
+// Null if there is no such column, and none is needed.
+NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
+  const char* start = in.at;
+  read_name(in);
+  const std::string_view name = name_.view();
+  if (const auto found = by_name_.find(name); found != by_name_.end()) {
+    last_->next = found->second;
+    return found->second;
   }
-  in.skip_value();
+  std::size_t alike = 0;
+  Field* field = nullptr;
+  for (Field& other : fields_) {
+    if (!plan_->takes_either_case() || !same_but_for_case(other.column->name, name)) continue;
+    field = &other;
+    ++alike;
+  }
+  if (alike == 1) return field;
+  if (alike == 0 && plan_->skips_unknown_fields()) return nullptr;
+  in.at = start;
+  in.refuse((alike == 0 ? "the table has no column " : "more than one column is like ") +
+            std::string(name));
 }
 
 void NativeEncoder::read_value(Field& field, JsonCursor& in) {

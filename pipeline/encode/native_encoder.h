@@ -81,7 +81,7 @@ class NativeEncoder {
   void read_field(JsonCursor& in);
   bool is_next(JsonCursor& in) const;
   Field* find(JsonCursor& in);
-  void read_unknown(JsonCursor& in);
+  void read_name(JsonCursor& in);
   void read_value(Field& field, JsonCursor& in);
   void append_missing(Field& field);
   void complete_row();

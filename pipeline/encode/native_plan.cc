@@ -16,15 +16,20 @@ constexpr struct {
   std::string_view name, value;
 } kMeaning[] = {
     {"date_time_input_format", "best_effort"},
+    {"date_time_overflow_behavior", "ignore"},
     {"input_format_allow_errors_num", "0"},
     {"input_format_allow_errors_ratio", "0"},
     {"input_format_defaults_for_omitted_fields", "1"},
     {"input_format_import_nested_json", "0"},
+    {"input_format_ipv4_default_on_conversion_error", "0"},
+    {"input_format_ipv6_default_on_conversion_error", "0"},
     {"input_format_json_defaults_for_missing_elements_in_named_tuple", "1"},
     {"input_format_json_empty_as_default", "0"},
     {"input_format_json_ignore_unknown_keys_in_named_tuple", "1"},
     {"input_format_json_ignore_unnecessary_fields", "1"},
+    {"input_format_json_map_as_array_of_tuples", "0"},
     {"input_format_json_max_depth", "1000"},
+    {"input_format_json_named_tuples_as_objects", "1"},
     {"input_format_json_read_arrays_as_strings", "1"},
     {"input_format_json_read_bools_as_numbers", "1"},
     {"input_format_json_read_bools_as_strings", "1"},
@@ -35,13 +40,27 @@ constexpr struct {
     {"precise_float_parsing", "1"},
 };
 constexpr std::string_view kSkipUnknown = "input_format_skip_unknown_fields";
+// Servers before 26 have no such setting, and match the case.
+constexpr std::string_view kNameMatching = "input_format_column_name_matching_mode";
 
-// Settings that only say how text is cut into blocks, or concern other formats.
-constexpr std::string_view kWithoutMeaning[] = {"input_format_parallel_parsing"};
+// Settings of input that only say how text is cut into blocks, or concern other formats.
+constexpr std::string_view kWithoutMeaning[] = {
+    "input_format_arrow_",    "input_format_avro_",
+    "input_format_binary_",   "input_format_bson_",
+    "input_format_capn_",     "input_format_csv_",
+    "input_format_custom_",   "input_format_hive_",
+    "input_format_max_",      "input_format_msgpack_",
+    "input_format_native_",   "input_format_orc_",
+    "input_format_parquet_",  "input_format_parallel_parsing",
+    "input_format_protobuf_", "input_format_tsv_",
+    "input_format_values_",   "input_format_with_"};
 
-bool is_of_input(std::string_view setting) {
-  return setting.starts_with("input_format_") || setting.starts_with("date_time_input") ||
-         setting.starts_with("date_time_overflow") || setting == "precise_float_parsing";
+bool has_meaning(std::string_view setting) {
+  const bool of_input =
+      setting.starts_with("input_format_") || setting.starts_with("date_time_input") ||
+      setting.starts_with("date_time_overflow") || setting == "precise_float_parsing";
+  return of_input && std::none_of(std::begin(kWithoutMeaning), std::end(kWithoutMeaning),
+                                  [&](auto prefix) { return setting.starts_with(prefix); });
 }
 
 bool same_value(std::string_view a, std::string_view b) {
@@ -52,13 +71,11 @@ bool same_value(std::string_view a, std::string_view b) {
 }
 
 std::optional<CannotEncode> check_setting(std::string_view name, std::string_view value) {
+  const bool any = name == kSkipUnknown || !has_meaning(name);
+  if (any || (name == kNameMatching && (value == "auto" || value == "match_case"))) return {};
   for (const auto& known : kMeaning) {
-    if (known.name == name && same_value(known.value, value)) return std::nullopt;
+    if (known.name == name && same_value(known.value, value)) return {};
   }
-  const bool harmless = name == kSkipUnknown || !is_of_input(name) ||
-                        std::find(std::begin(kWithoutMeaning), std::end(kWithoutMeaning), name) !=
-                            std::end(kWithoutMeaning);
-  if (harmless) return std::nullopt;
   return CannotEncode{"", "the setting " + std::string(name) + " is " + std::string(value)};
 }
 
@@ -108,7 +125,7 @@ bool takes(ColumnWriter& writer, const std::string& json) {
 }  // namespace
 
 std::vector<std::string_view> relied_on_settings() {
-  std::vector<std::string_view> names{kSkipUnknown};
+  std::vector<std::string_view> names{kSkipUnknown, kNameMatching};
   for (const auto& known : kMeaning) names.push_back(known.name);
   return names;
 }
@@ -120,6 +137,7 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
   for (const auto& [name, value] : context.settings) {
     if (auto cannot = check_setting(name, value)) return *cannot;
     if (name == kSkipUnknown) plan->skip_unknown_ = same_value(value, "1");
+    if (name == kNameMatching) plan->either_case_ = value == "auto";
   }
   for (const TableColumn& column : table) {
     if (column.default_kind == "MATERIALIZED" || column.default_kind == "ALIAS") continue;

@@ -54,6 +54,8 @@ class NativePlan {
   // Arrays of one Nested have as many elements as each other: their columns.
   const std::vector<std::vector<std::size_t>>& nested() const noexcept { return nested_; }
   bool skips_unknown_fields() const noexcept { return skip_unknown_; }
+  // A field is that of a column whose name differs in the case of letters only, if no other does.
+  bool takes_either_case() const noexcept { return either_case_; }
   // One for each column.
   std::vector<ColumnWriterPtr> make_writers() const;
 
@@ -63,7 +65,7 @@ class NativePlan {
   std::vector<Column> columns_;
   std::vector<std::vector<std::size_t>> nested_;
   std::string time_zone_;
-  bool skip_unknown_ = false;
+  bool skip_unknown_ = false, either_case_ = false;
 };
 
 }  // namespace millrace
