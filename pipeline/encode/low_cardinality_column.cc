@@ -11,21 +11,32 @@ namespace {
 constexpr std::uint64_t kVersion = 1;               // shared dictionaries with additional keys
 constexpr std::uint64_t kAdditionalKeys = 1u << 9;  // the keys stand here, with the rows
 
+template <class T>
+std::uint64_t load(const char* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// Words that overlap instead of a last one that is cut: no loop over single bytes.
 std::uint64_t hash_of(std::string_view text) {
   std::uint64_t hash = 0x9e3779b97f4a7c15u ^ text.size();
   const auto mix = [&hash](std::uint64_t word) {
     hash = (hash ^ word) * 0xff51afd7ed558ccdu;
     hash ^= hash >> 32;
   };
-  std::size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8) {
-    std::uint64_t word;
-    std::memcpy(&word, text.data() + at, 8);
-    mix(word);
+  const char* at = text.data();
+  const std::size_t size = text.size();
+  if (size >= 8) {
+    for (const char* last = at + size - 8; at < last; at += 8) mix(load<std::uint64_t>(at));
+    mix(load<std::uint64_t>(text.data() + size - 8));
+  } else if (size >= 4) {
+    mix(load<std::uint32_t>(at) << 32 | load<std::uint32_t>(at + size - 4));
+  } else if (size >= 2) {
+    mix(load<std::uint16_t>(at) << 16 | load<std::uint16_t>(at + size - 2));
+  } else if (size == 1) {
+    mix(load<std::uint8_t>(at));
   }
-  std::uint64_t rest = 0;
-  if (at < text.size()) std::memcpy(&rest, text.data() + at, text.size() - at);
-  mix(rest);
   return hash;
 }
 

@@ -22,6 +22,31 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 }  // namespace
 
+FieldKey::FieldKey(std::string_view name) {
+  append_json_string(name, text_);
+  text_ += ':';
+  char text[sizeof words_] = {}, mask[sizeof words_] = {};
+  const std::size_t size = std::min(text_.size(), sizeof words_);
+  std::memcpy(text, text_.data(), size);
+  std::memset(mask, 0xff, size);
+  std::memcpy(words_, text, sizeof words_);
+  std::memcpy(masks_, mask, sizeof masks_);
+}
+
+bool FieldKey::take(JsonCursor& in) const {
+  std::uint64_t words[kWords];
+  std::memcpy(words, in.at, sizeof words);  // may read ahead
+  const bool same =
+      (((words[0] ^ words_[0]) & masks_[0]) | ((words[1] ^ words_[1]) & masks_[1])) == 0;
+  if (!same || in.left() < text_.size()) return false;
+  if (text_.size() > sizeof words && std::memcmp(in.at + sizeof words, text_.data() + sizeof words,
+                                                 text_.size() - sizeof words) != 0) {
+    return false;
+  }
+  in.at += text_.size();
+  return true;
+}
+
 NativeEncoder::NativeEncoder(std::shared_ptr<const NativePlan> plan)
     : plan_(std::move(plan)), writers_(plan_->make_writers()), fields_(writers_.size()) {
   before_first_.next = &fields_.front();
@@ -29,11 +54,7 @@ NativeEncoder::NativeEncoder(std::shared_ptr<const NativePlan> plan)
     Field& field = fields_[i];
     field.writer = writers_[i].get();
     field.column = &plan_->columns()[i];
-    std::string key;
-    append_json_string(field.column->name, key);
-    key += ':';
-    field.key_bytes = key.size();
-    field.key = with_read_ahead(std::move(key));
+    field.key = FieldKey(field.column->name);
     field.default_json = with_read_ahead(field.column->default_json);
     by_name_[field.column->name] = &field;
     field.next = i + 1 < fields_.size() ? &fields_[i + 1] : nullptr;
@@ -118,7 +139,9 @@ void NativeEncoder::read_field(JsonCursor& in) {
     read_name(in);  // with all columns seen ClickHouse does not look at names any more
     return in.skip_value();
   }
-  Field* field = is_next(in) ? last_->next : find(in);
+  // What is most often: the field that came here in the row before.
+  Field* field = last_->next;
+  if (field == nullptr || !field->key.take(in)) field = find(in);
   in.skip_space();
   if (field == nullptr) return in.skip_value();
   if (field->seen == serial_) in.refuse("the field " + field->column->name + " comes twice");
@@ -128,16 +151,6 @@ void NativeEncoder::read_field(JsonCursor& in) {
   reading_ = field;
   read_value(*field, in);
   reading_ = nullptr;
-}
-
-// What is most often: the field that came here in the row before, its name without an escape and
-// the colon right behind it.
-bool NativeEncoder::is_next(JsonCursor& in) const {
-  const Field* field = last_->next;
-  if (field == nullptr || in.left() < field->key_bytes) return false;
-  if (std::memcmp(in.at, field->key.data(), field->key_bytes) != 0) return false;
-  in.at += field->key_bytes;
-  return true;
 }
 
 // Up to the value behind it.

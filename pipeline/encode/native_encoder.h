@@ -42,6 +42,21 @@ struct NativeBlock {
   std::optional<CannotEncode> cannot{};
 };
 
+// `"name":`, to be found where a field should begin.
+class FieldKey {
+ public:
+  FieldKey() = default;
+  explicit FieldKey(std::string_view name);
+  // Moves behind it, if it stands at the cursor.
+  bool take(JsonCursor& in) const;
+
+ private:
+  static constexpr std::size_t kWords = 2;
+  std::string text_;
+  std::uint64_t words_[kWords] = {},
+                masks_[kWords] = {};  // its first bytes, for names of most sizes
+};
+
 // Owned by one thread. Memory is kept from block to block; once it is large enough no row
 // allocates.
 class NativeEncoder {
@@ -67,19 +82,17 @@ class NativeEncoder {
   struct Field {
     ColumnWriter* writer = nullptr;
     const NativePlan::Column* column = nullptr;
-    std::string key;            // `"name":`, and room to read ahead
-    std::size_t key_bytes = 0;  // without that room
-    Field* next = nullptr;      // the one that came behind it the last time
-    std::uint64_t seen = 0;     // the last row, by its serial number, that had the field
-    std::size_t missing = 0;    // rows of the block without a value for it
-    std::string default_json;   // with room to read ahead
+    FieldKey key;
+    Field* next = nullptr;     // the one that came behind it the last time
+    std::uint64_t seen = 0;    // the last row, by its serial number, that had the field
+    std::size_t missing = 0;   // rows of the block without a value for it
+    std::string default_json;  // with room to read ahead
   };
 
   void read_rows(JsonCursor& in, std::string_view columns_json);
   void read_row(JsonCursor& in, std::string_view columns_json);
   void read_fields(JsonCursor& in, bool object);
   void read_field(JsonCursor& in);
-  bool is_next(JsonCursor& in) const;
   Field* find(JsonCursor& in);
   void read_name(JsonCursor& in);
   void read_value(Field& field, JsonCursor& in);
