@@ -21,6 +21,10 @@ unsigned two_digits(const char* at) {
   return tens > 9 || ones > 9 ? 1000 : tens * 10 + ones;
 }
 
+std::int64_t seconds_of(std::int64_t hours, std::int64_t minutes, std::int64_t seconds) {
+  return (hours * 60 + minutes) * 60 + seconds;
+}
+
 bool exists(int year, unsigned month, unsigned day) {
   using namespace std::chrono;
   return year_month_day(std::chrono::year(year), std::chrono::month(month), std::chrono::day(day))
@@ -299,8 +303,8 @@ class BestEffort {
     if (!exists(r.year, r.month, r.day)) refuse();
     if (am_ && hour_ == 12) hour_ = 0;
     if (pm_ && hour_ < 12) hour_ += 12;
-    r.seconds = std::int64_t{hour_} * 3600 + minute_ * 60 + second_;
-    r.offset = (std::int64_t{offset_hour_} * 3600 + offset_minute_ * 60) * (negative_ ? -1 : 1);
+    r.seconds = seconds_of(hour_, minute_, second_);
+    r.offset = seconds_of(offset_hour_, offset_minute_, 0) * (negative_ ? -1 : 1);
   }
   // This year if the date has come already, else the last one: the syslog format has no year.
   int recent_year(const TimeZone& zone) const {
@@ -360,7 +364,7 @@ bool DateTimeReader::read_usual(JsonCursor& in, Moment& moment) {
     return false;
   }
   in.at = at;
-  const std::int64_t seconds = std::int64_t{hour} * 3600 + minute * 60 + second;
+  const std::int64_t seconds = seconds_of(hour, minute, second);
   moment.seconds = utc ? last_midnight_ + seconds : last_day_.moment(seconds);
   return true;
 }

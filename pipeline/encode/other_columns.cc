@@ -116,20 +116,23 @@ class Ipv6Reader {
     return false;
   }
 
+  // Where no group follows a colon the address ends, as ClickHouse has it: "1::2:" is 1::2.
   bool read_groups() {
+    const char* group = nullptr;  // the one that was just read, if no colon came behind it
     while (size_ < 16) {
-      if (in_.left() >= 2 && in_.at[0] == ':' && in_.at[1] == ':') {
-        if (gap_) return false;
-        gap_ = size_;
-        in_.at += 2;
-        if (hex_value(in_.peek()) < 0) return in_.peek() != ':';
-      } else if (size_ > 0) {
-        if (!in_.take(':')) return true;
-        if (hex_value(in_.peek()) < 0) return false;
+      if (in_.take(':')) {
+        group = nullptr;
+        if (in_.take(':')) {
+          if (gap_) return false;
+          gap_ = size_;
+          continue;
+        }
+        if (size_ == 0) return false;
+      } else if (group != nullptr) {
+        return in_.peek() != '.' || read_tail(group);
       }
-      const char* group = in_.at;
-      if (!read_group()) return false;
-      if (in_.peek() == '.') return read_tail(group);
+      group = in_.at;
+      if (!read_group()) return true;
     }
     return true;
   }
@@ -140,7 +143,7 @@ class Ipv6Reader {
     for (; digits < 4 && hex_value(in_.peek()) >= 0; ++digits) {
       value = value << 4 | static_cast<std::uint32_t>(hex_value(*in_.at++));
     }
-    put(value, 2);
+    if (digits > 0) put(value, 2);
     return digits > 0;
   }
 
@@ -231,6 +234,7 @@ class EnumWriter final : public FixedWidthWriter<T> {
     text.ensure(kReadAhead);
     JsonCursor in(text.view());
     const int sign = in.take('-') ? -1 : 1;
+    if (sign > 0) in.take('+');
     std::int64_t number = 0;
     const char* start = in.at;
     for (; in.peek() >= '0' && in.peek() <= '9' && number < 0x10000; ++in.at) {

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "pipeline/encoder.h"
 #include "transport/error.h"
 
 namespace millrace::test {
@@ -85,35 +86,46 @@ std::optional<int> Differential::insert_json(std::string_view body, std::string*
 }
 
 // In memory of its own, so that AddressSanitizer sees who reads too far.
-std::optional<EncodeFailure> Differential::encode(const std::string& message) {
+std::optional<EncodeFailure> Differential::encode(const std::string& message,
+                                                  std::string_view columns) {
   const auto padded = std::make_unique<char[]>(message.size() + kReadAhead);
   std::memcpy(padded.get(), message.data(), message.size());
   std::fill_n(padded.get() + message.size(), kReadAhead, '7');  // misleading
-  return encoder_->add({padded.get(), message.size()});
+  return encoder_->add({padded.get(), message.size()}, columns);
+}
+
+// `json` is what the server gets of the message.
+void Differential::feed(const std::string& message, const std::string& json,
+                        std::string_view columns, std::vector<std::string>& differences) {
+  const auto failure = encode(message, columns);
+  std::string why;
+  const auto refusal = insert_json(json, &why);
+  if (failure) ++refused_;
+  if (failure.has_value() == refusal.has_value()) return;
+  differences.push_back(shown(message) +
+                        (failure ? "\n  only we refuse: " + failure->column + ": " + failure->reason
+                                 : "\n  only ClickHouse refuses: " + why));
+  begin();  // the tables would differ
 }
 
 std::vector<std::string> Differential::feed_each(const std::vector<std::string>& messages) {
   std::vector<std::string> differences;
   begin();
-  for (const std::string& message : messages) {
-    const std::size_t rows = encoder_->rows();
-    const auto failure = encode(message);
-    std::string why;
-    const auto refusal = insert_json(message, &why);
-    if (failure.has_value() != refusal.has_value()) {
-      differences.push_back(shown(message) + (failure ? "\n  only we refuse: " + failure->column +
-                                                            ": " + failure->reason
-                                                      : "\n  only ClickHouse refuses: " + why));
-    }
-    if (failure) ++refused_;
-    if (!failure && refusal) {  // the tables are compared: without it
-      encoder_->clear();
-      client_.command("TRUNCATE TABLE as_json");
-      static_cast<void>(rows);
-    }
-  }
+  for (const std::string& message : messages) feed(message, message, {}, differences);
   insert_native(differences);
   compare(messages, differences);
+  return differences;
+}
+
+std::vector<std::string> Differential::feed_spliced(const std::string& message,
+                                                    const std::string& columns) {
+  std::vector<std::string> differences;
+  begin();
+  std::string json;
+  splice_columns(message, columns, json);
+  feed(message, json, columns, differences);
+  insert_native(differences);
+  compare({}, differences);
   return differences;
 }
 

@@ -27,6 +27,8 @@ class Differential {
   // Feeds messages, each by itself. A message that holds rows without `n` is fine where only its
   // refusal or its rows' values matter. Returns what differs, for people; empty: nothing.
   std::vector<std::string> feed_each(const std::vector<std::string>& messages);
+  // One message, with columns put in front of the fields of each row by both sides.
+  std::vector<std::string> feed_spliced(const std::string& message, const std::string& columns);
   // The same, faster: what our encoder takes goes to the server as one insert.
   std::vector<std::string> feed_together(const std::vector<std::string>& messages);
 
@@ -37,7 +39,9 @@ class Differential {
  private:
   // The code of the refusal; nothing if it was taken.
   std::optional<int> insert_json(std::string_view body, std::string* why = nullptr);
-  std::optional<EncodeFailure> encode(const std::string& message);
+  std::optional<EncodeFailure> encode(const std::string& message, std::string_view columns = {});
+  void feed(const std::string& message, const std::string& json, std::string_view columns,
+            std::vector<std::string>& differences);
   void insert_native(std::vector<std::string>& differences);
   void compare(const std::vector<std::string>& messages, std::vector<std::string>& differences);
   void begin();

@@ -238,7 +238,7 @@ RowGenerator::Type RowGenerator::dictionary() {
 RowGenerator::Type RowGenerator::type(unsigned depth) {
   if (depth > 2 || below(3) > 0) {
     if (one_in(4)) return dictionary();
-    const Type plain = scalar();
+    Type plain = scalar();
     if (one_in(3))
       return {"Nullable(" + plain.name + ")",
               [this, plain] { return one_in(4) ? "null" : plain.value(); }};

@@ -3,6 +3,7 @@
 // MILLRACE_DIFFERENTIAL_MINUTES=… for more).
 #include "tests/integration/differential.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,8 +23,11 @@ namespace {
 class DifferentialTest : public WithClickHouse {
  protected:
   static void expect_none(const std::string& columns, const std::vector<std::string>& differences) {
-    for (const std::string& difference : differences)
+    std::size_t shown = 0;
+    for (const std::string& difference : differences) {
       ADD_FAILURE() << columns << "\n" << difference;
+      if (++shown == 5) break;
+    }
   }
 };
 
@@ -58,6 +62,36 @@ TEST_F(DifferentialTest, WholeMessages) {
     count += cases.messages.size();
   }
   std::cout << count << " cases" << std::endl;
+}
+
+TEST_F(DifferentialTest, ColumnsOfTheRecord) {
+  Client own = client();
+  const std::string table =
+      "a UInt8, topic LowCardinality(String), partition Int32, offset UInt64, time DateTime64(3), "
+      "key Nullable(String), headers Map(String, String)";
+  Differential differential(own, table);
+  const std::string columns =
+      R"("topic":"t\"q","partition":3,"offset":12345678901,"time":"2024-01-02T03:04:05.678Z",)"
+      R"("key":null,"headers":{"h":"1","h":"2"})";
+  for (const char* message : {R"({"a":1})", R"({"a":1}{"a":2})", R"([{"a":1}, {}])", "{}", "",
+                              R"({"a":1,"offset":5})", R"({"a":-1})", R"({"a":1,"key":null})"}) {
+    expect_none(message, differential.feed_spliced(message, columns));
+  }
+}
+
+// The table of pipeline/encode/README.md.
+TEST_F(DifferentialTest, DifferencesThatAreMeant) {
+  Client own = client();
+  const auto differ = [&](const std::string& columns, const std::string& message) {
+    return Differential(own, columns).feed_each({message});
+  };
+  using ::testing::ElementsAre;
+  using ::testing::HasSubstr;
+  EXPECT_THAT(differ("x Enum8('a' = 1)", R"({"n":1,"x":null})"),
+              ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(differ("x Tuple(a UInt8)", R"({"n":1,"x":{"\x61":1}})"),
+              ElementsAre(HasSubstr("ClickHouse: 1\t(1)")));
+  EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
 }
 
 TEST_F(DifferentialTest, GeneratedRows) {
