@@ -102,8 +102,9 @@ class Ipv6Reader {
   }
 
  private:
-  // "1.2.3.4" alone is ::ffff:1.2.3.4.
+  // "1.2.3.4" alone is ::ffff:1.2.3.4, but for "01.2.3.4".
   bool read_mapped() {
+    if (in_.peek() == '0' && in_.left() > 1 && in_.at[1] != '.') return false;
     const char* start = in_.at;
     std::uint32_t address = 0;
     if (read_ipv4(in_, address)) {
