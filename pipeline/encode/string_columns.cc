@@ -10,7 +10,7 @@ namespace {
 
 // Grammar of the data: { size as a varint, bytes }. Where each one ends is kept beside it: rows are
 // taken back from the end.
-class StringWriter final : public ColumnWriter {
+class StringWriter : public ColumnWriter {
  public:
   void read(JsonCursor& in) override {
     const std::size_t begin = data_.size();
@@ -40,6 +40,15 @@ class StringWriter final : public ColumnWriter {
   std::string_view value(std::size_t row) const override {
     const std::size_t begin = begin_of(row);
     return {data_.data() + begin, ends_.value_at<std::size_t>(row) - begin};
+  }
+
+ protected:
+  // A value that was read or is constant.
+  void append_text(std::string_view text) {
+    const std::size_t begin = data_.size();
+    data_.append_value('\0');
+    data_.append(text);
+    finish(begin);
   }
 
  private:
@@ -93,6 +102,20 @@ class StringWriter final : public ColumnWriter {
   ColumnBytes data_, ends_;
 };
 
+class JsonWriter final : public StringWriter {
+  void read(JsonCursor& in) override {
+    if (in.peek() != '{') in.refuse("an object is expected");
+    const char* start = in.at;
+    in.skip_value();
+    append_text({start, static_cast<std::size_t>(in.at - start)});
+  }
+  void append_default() override { append_text("{}"); }
+  void write_prefix(NativeBody& body) const override {
+    constexpr std::uint64_t kAsText = 1;  // of the ways to write JSON in Native
+    body.copy_u64(kAsText);
+  }
+};
+
 class FixedStringWriter final : public ColumnWriter {
  public:
   explicit FixedStringWriter(std::size_t width) : width_(width) {}
@@ -126,6 +149,7 @@ class FixedStringWriter final : public ColumnWriter {
 }  // namespace
 
 ColumnWriterPtr make_string_writer() { return std::make_unique<StringWriter>(); }
+ColumnWriterPtr make_json_writer() { return std::make_unique<JsonWriter>(); }
 ColumnWriterPtr make_fixed_string_writer(std::size_t width) {
   return std::make_unique<FixedStringWriter>(width);
 }

@@ -86,6 +86,7 @@ ColumnWriterPtr make_tuple(const TypeName& type, std::string_view text,
 
 ColumnWriterPtr make_low_cardinality(std::string_view values, std::string_view time_zone) {
   const std::string_view nullable = inside(values, "Nullable");
+  if (values.starts_with("JSON")) refuse(values);
   // 0 and -0 are one key there, and two here. ClickHouse itself calls these types suspicious.
   if (values.find("Float") != values.npos) refuse(values);
   ColumnWriterPtr writer = make_type_writer(nullable.empty() ? values : nullable, time_zone);
@@ -97,6 +98,7 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
                                     std::string_view time_zone) {
   const std::string_view name = type.name;
   const auto nested = [&](std::size_t i) { return make_type_writer(type.argument(i), time_zone); };
+  if (name == "JSON") return make_json_writer();
   if (name == "Array") return make_array_writer(nested(0));
   if (name == "Map") return make_map_writer(nested(0), nested(1));
   if (name == "Tuple") return make_tuple(type, text, time_zone);
@@ -116,6 +118,7 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
 ColumnWriterPtr make_plain(std::string_view type, std::string_view time_zone) {
   if (ColumnWriterPtr number = make_number_writer(type)) return number;
   if (type == "String") return make_string_writer();
+  if (type == "JSON") return make_json_writer();
   if (type == "Date") return make_date_writer();
   if (type == "Date32") return make_date32_writer();
   if (type == "DateTime") return make_date_time_writer(zone_of({}, time_zone));

@@ -129,6 +129,25 @@ std::vector<std::string> Differential::feed_spliced(const std::string& message,
   return differences;
 }
 
+std::vector<std::string> Differential::feed_through(const std::string& message) {
+  std::vector<std::string> differences;
+  begin();
+  std::vector<std::string> refusals;
+  if (const auto failure = encode(message)) {
+    refusals.push_back(failure->reason);
+  } else {
+    insert_native(refusals);
+  }
+  std::string why;
+  if (insert_json(message, &why).has_value() != !refusals.empty()) {
+    differences.push_back(shown(message) + "\n  ClickHouse: " + why +
+                          "\n  we: " + (refusals.empty() ? "" : refusals.front()));
+    return differences;
+  }
+  compare({message}, differences);
+  return differences;
+}
+
 std::vector<std::string> Differential::feed_together(const std::vector<std::string>& messages) {
   std::vector<std::string> differences;
   begin();

@@ -27,6 +27,8 @@ class Differential {
   // Feeds messages, each by itself. A message that holds rows without `n` is fine where only its
   // refusal or its rows' values matter. Returns what differs, for people; empty: nothing.
   std::vector<std::string> feed_each(const std::vector<std::string>& messages);
+  // One message, where the server may refuse what our encoder leaves to it.
+  std::vector<std::string> feed_through(const std::string& message);
   // One message, with columns put in front of the fields of each row by both sides.
   std::vector<std::string> feed_spliced(const std::string& message, const std::string& columns);
   // The same, faster: what our encoder takes goes to the server as one insert.

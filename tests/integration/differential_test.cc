@@ -79,6 +79,27 @@ TEST_F(DifferentialTest, ColumnsOfTheRecord) {
   }
 }
 
+TEST_F(DifferentialTest, JsonColumns) {
+  Client own = client();
+  for (const char* type : {"JSON", "JSON(a UInt8, max_dynamic_paths = 3)", "Nullable(JSON)",
+                           "Array(JSON)", "Tuple(String, JSON)", "Map(String, JSON)"}) {
+    Differential differential(own, std::string("x ") + type);
+    ASSERT_FALSE(differential.cannot()) << differential.cannot()->reason;
+    for (std::string value :
+         {R"({"a":1})", R"({})", R"(null)", R"("{\"a\":1}")", "1", "[1]",
+          R"({"a":{"b":[1,{"c":2}]},"d":"2024-01-02","e":1.50})", R"({"a":1,"a":2})",
+          R"({"a":tru})", R"({a:1})", R"({"a":300})", R"({"a":"x","b":null})", R"({ "a" : 1 , })",
+          "{\"a\":\"\xff\"}", R"({"a":"\u00e9","b":"\ud83d\ude00"})", R"({"a")", ""}) {
+      const std::string text(type);
+      if (text.starts_with("Array")) value = "[" + value + "]";
+      if (text.starts_with("Tuple")) value = "[\"t\"," + value + "]";
+      if (text.starts_with("Map")) value = "{\"k\":" + value + "}";
+      expect_none(text, differential.feed_through("{\"n\":1,\"x\":" + value + "}"));
+    }
+    expect_none(type, differential.feed_through(R"({"n":1}{"n":2})"));
+  }
+}
+
 // The table of pipeline/encode/README.md.
 TEST_F(DifferentialTest, DifferencesThatAreMeant) {
   Client own = client();
