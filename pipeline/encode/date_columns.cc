@@ -13,6 +13,8 @@ namespace {
 constexpr std::int64_t kFirstDay = -25567;  // 1900-01-01
 constexpr std::int64_t kLastDay = 120529;   // 2299-12-31
 
+constexpr std::int64_t kLastSecond = 253402300799;  // 9999-12-31 23:59:59
+
 // Kept within what the type can hold; what is no date at all is the type's first day.
 template <class T>
 class DateWriter final : public FixedWidthWriter<T> {
@@ -35,12 +37,13 @@ class DateWriter final : public FixedWidthWriter<T> {
 
 class DateTimeWriter final : public FixedWidthWriter<std::uint32_t> {
  public:
-  explicit DateTimeWriter(std::shared_ptr<const TimeZone> zone) : reader_(std::move(zone)) {}
+  DateTimeWriter(std::shared_ptr<const TimeZone> zone, TimeForm form)
+      : reader_(std::move(zone), form) {}
 
   void read(JsonCursor& in) override {
     std::int64_t seconds = 0;
     if (in.take('"')) {
-      seconds = reader_.read_best_effort(in, false).seconds;
+      seconds = reader_.read(in, false).seconds;
       in.expect('"');
     } else {
       seconds = read_integer<std::int64_t>(in);
@@ -54,18 +57,20 @@ class DateTimeWriter final : public FixedWidthWriter<std::uint32_t> {
 
 class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
  public:
-  DateTime64Writer(unsigned scale, std::shared_ptr<const TimeZone> zone)
-      : scale_(scale), reader_(std::move(zone)) {
+  DateTime64Writer(unsigned scale, std::shared_ptr<const TimeZone> zone, TimeForm form)
+      : scale_(scale), reader_(std::move(zone), form) {
     for (unsigned i = 0; i < scale; ++i) ticks_per_second_ *= 10;
   }
 
   void read(JsonCursor& in) override {
     if (!in.take('"')) return append(read_integer<std::int64_t>(in));
     const char* start = in.at;
-    const Moment moment = reader_.read_best_effort(in, true);
+    const Moment moment = reader_.read(in, true);
     std::int64_t ticks = 0;
-    if (__builtin_mul_overflow(moment.seconds, ticks_per_second_, &ticks) ||
-        __builtin_add_overflow(ticks, fraction_of(moment), &ticks)) {
+    if (moment.whole_number && moment.seconds > kLastSecond) {
+      ticks = moment.seconds;  // they are ticks
+    } else if (__builtin_mul_overflow(moment.seconds, ticks_per_second_, &ticks) ||
+               __builtin_add_overflow(ticks, fraction_of(moment), &ticks)) {
       in.at = start;
       in.refuse("out of the range of DateTime64(" + std::to_string(scale_) + ")");
     }
@@ -78,7 +83,7 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
     std::uint64_t fraction = moment.fraction;
     for (unsigned digits = moment.fraction_digits; digits < scale_; ++digits) fraction *= 10;
     for (unsigned digits = moment.fraction_digits; digits > scale_; --digits) fraction /= 10;
-    return static_cast<std::int64_t>(fraction);
+    return static_cast<std::int64_t>(moment.negative_fraction ? 0 - fraction : fraction);
   }
 
   const unsigned scale_;
@@ -94,11 +99,12 @@ ColumnWriterPtr make_date_writer() {
 ColumnWriterPtr make_date32_writer() {
   return std::make_unique<DateWriter<std::int32_t>>(kFirstDay, kLastDay);
 }
-ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone) {
-  return std::make_unique<DateTimeWriter>(std::move(zone));
+ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, TimeForm form) {
+  return std::make_unique<DateTimeWriter>(std::move(zone), form);
 }
-ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone) {
-  return std::make_unique<DateTime64Writer>(scale, std::move(zone));
+ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone,
+                                        TimeForm form) {
+  return std::make_unique<DateTime64Writer>(scale, std::move(zone), form);
 }
 
 }  // namespace millrace

@@ -6,6 +6,8 @@
 #include <ctime>
 #include <string_view>
 
+#include "pipeline/encode/number_text.h"
+
 namespace millrace {
 namespace {
 
@@ -325,6 +327,54 @@ class BestEffort {
 };
 
 }  // namespace
+
+Moment DateTimeReader::read(JsonCursor& in, bool with_fraction) {
+  return form_ == TimeForm::kBasic ? read_basic(in, with_fraction)
+                                   : read_best_effort(in, with_fraction);
+}
+
+// YYYY-MM-DD hh:mm:ss or YYYY-MM-DD with any characters between the numbers, or seconds in five
+// digits or more. What ClickHouse makes of letters in the place of digits is not imitated.
+Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
+  Moment moment;
+  const char* text = in.at;
+  const std::size_t left = in.left();
+  if (left > 10 && two_digits(text) + two_digits(text + 2) < 1000 && !is_digit(text[4])) {
+    const bool with_time = text[10] == ' ' || text[10] == 'T';
+    const unsigned year = two_digits(text) * 100 + two_digits(text + 2);
+    const unsigned month = two_digits(text + 5), day = two_digits(text + 8);
+    unsigned hour = 0, minute = 0, second = 0;
+    if (with_time && left > 19) {
+      hour = two_digits(text + 11);
+      minute = two_digits(text + 14);
+      second = two_digits(text + 17);
+    }
+    if ((with_time && left <= 19) || month + day + hour + minute + second >= 1000) {
+      in.refuse("not a time");
+    }
+    in.at += with_time ? 19 : 10;
+    const bool real = month >= 1 && month <= 12 && day >= 1 && day <= 31;
+    const std::int64_t number =
+        real ? day_number(static_cast<int>(year), month, day) : day_number(1900, 1, 1);
+    if (year != 0) moment.seconds = zone_->day(number).moment(seconds_of(hour, minute, second));
+  } else {
+    const bool negative = with_fraction && in.take('-');
+    const char* digits = in.at;
+    moment.seconds = read_integer<std::int64_t>(in);
+    if (!is_digit(*digits) || (in.at - text < 5 && in.peek() != '.')) in.refuse("not a time");
+    if (negative) moment.seconds = -moment.seconds;
+    moment.negative_fraction = negative;
+  }
+  moment.whole_number = in.peek() != '.';
+  if (with_fraction && in.take('.')) {
+    for (; is_digit(in.peek()); ++in.at) {
+      if (moment.fraction_digits == 18) continue;
+      moment.fraction = moment.fraction * 10 + static_cast<unsigned>(*in.at - '0');
+      ++moment.fraction_digits;
+    }
+  }
+  return moment;
+}
 
 Moment DateTimeReader::read_best_effort(JsonCursor& in, bool with_fraction) {
   Moment moment;

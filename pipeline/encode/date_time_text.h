@@ -12,25 +12,35 @@ namespace millrace {
 
 struct Moment {
   std::int64_t seconds = 0;    // from 1970-01-01 00:00:00 UTC
-  std::uint64_t fraction = 0;  // of a second: fraction / 10^fraction_digits
+  std::uint64_t fraction = 0;  // of a second: fraction / 10^fraction_digits, after `seconds`
   unsigned fraction_digits = 0;
+  bool negative_fraction = false;  // before `seconds`
+  // Nothing was said of a fraction: beyond the year 9999 `seconds` count something smaller.
+  bool whole_number = false;
 };
+
+// date_time_input_format
+enum class TimeForm { kBasic, kBestEffort };
 
 // Reads the texts of one column. Owned by one thread: it remembers the last day.
 class DateTimeReader {
  public:
-  explicit DateTimeReader(std::shared_ptr<const TimeZone> zone) : zone_(std::move(zone)) {}
+  DateTimeReader(std::shared_ptr<const TimeZone> zone, TimeForm form)
+      : zone_(std::move(zone)), form_(form) {}
 
-  // date_time_input_format=best_effort. Behind the opening quote; it stops where the text of a time
-  // ends. `with_fraction`: for DateTime64.
-  Moment read_best_effort(JsonCursor& in, bool with_fraction);
+  // Behind the opening quote; it stops where the text of a time ends. `with_fraction`: for
+  // DateTime64.
+  Moment read(JsonCursor& in, bool with_fraction);
 
  private:
+  Moment read_best_effort(JsonCursor& in, bool with_fraction);
+  Moment read_basic(JsonCursor& in, bool with_fraction);
   // "2024-01-02 03:04:05", with 'T' and 'Z' and decimals if they are there: what is most often.
   bool read_usual(JsonCursor& in, Moment& moment);
   bool find_day(const char* text);
 
   const std::shared_ptr<const TimeZone> zone_;
+  const TimeForm form_;
   std::uint64_t last_date_[2] = {};  // its text
   std::int64_t last_midnight_ = 0;   // of UTC
   TimeZone::Day last_day_{};

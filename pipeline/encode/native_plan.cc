@@ -12,17 +12,20 @@ namespace {
 
 // Settings under which the encoder's meaning is ClickHouse's. With another value of one of these,
 // or with another setting of this kind, the server reads the rows.
-constexpr struct {
+struct Meaning {
   std::string_view name, value;
-} kMeaning[] = {
-    {"date_time_input_format", "best_effort"},
-    {"date_time_overflow_behavior", "ignore"},
+  std::string_view type = {};  // only for columns of types with this in their name
+};
+constexpr Meaning kMeaning[] = {
+    {"date_time_input_format", "best_effort", "DateTime"},
+    {"date_time_input_format", "basic", "DateTime"},
+    {"date_time_overflow_behavior", "ignore", "Date"},
     {"input_format_allow_errors_num", "0"},
     {"input_format_allow_errors_ratio", "0"},
     {"input_format_defaults_for_omitted_fields", "1"},
     {"input_format_import_nested_json", "0"},
-    {"input_format_ipv4_default_on_conversion_error", "0"},
-    {"input_format_ipv6_default_on_conversion_error", "0"},
+    {"input_format_ipv4_default_on_conversion_error", "0", "IPv4"},
+    {"input_format_ipv6_default_on_conversion_error", "0", "IPv6"},
     {"input_format_json_defaults_for_missing_elements_in_named_tuple", "1"},
     {"input_format_json_empty_as_default", "0"},
     {"input_format_json_ignore_unknown_keys_in_named_tuple", "1"},
@@ -37,7 +40,7 @@ constexpr struct {
     {"input_format_json_read_objects_as_strings", "1"},
     {"input_format_json_throw_on_bad_escape_sequence", "1"},
     {"input_format_null_as_default", "1"},
-    {"precise_float_parsing", "1"},
+    {"precise_float_parsing", "1", "Float"},
 };
 constexpr std::string_view kSkipUnknown = "input_format_skip_unknown_fields";
 // Servers before 26 have no such setting, and match the case.
@@ -70,11 +73,19 @@ bool same_value(std::string_view a, std::string_view b) {
   return plain(a) == plain(b);
 }
 
-std::optional<CannotEncode> check_setting(std::string_view name, std::string_view value) {
+bool concerns(const Meaning& meaning, const std::vector<TableColumn>& table) {
+  return std::any_of(table.begin(), table.end(), [&](const TableColumn& column) {
+    return column.type.find(meaning.type) != std::string::npos;
+  });
+}
+
+std::optional<CannotEncode> check_setting(std::string_view name, std::string_view value,
+                                          const std::vector<TableColumn>& table) {
   const bool any = name == kSkipUnknown || !has_meaning(name);
   if (any || (name == kNameMatching && (value == "auto" || value == "match_case"))) return {};
-  for (const auto& known : kMeaning) {
-    if (known.name == name && same_value(known.value, value)) return {};
+  for (const Meaning& known : kMeaning) {
+    if (known.name == name && (same_value(known.value, value) || !concerns(known, table)))
+      return {};
   }
   return CannotEncode{"", "the setting " + std::string(name) + " is " + std::string(value)};
 }
@@ -126,17 +137,22 @@ bool takes(ColumnWriter& writer, const std::string& json) {
 
 std::vector<std::string_view> relied_on_settings() {
   std::vector<std::string_view> names{kSkipUnknown, kNameMatching};
-  for (const auto& known : kMeaning) names.push_back(known.name);
+  for (const Meaning& known : kMeaning) {
+    if (known.name != names.back()) names.push_back(known.name);
+  }
   return names;
 }
 
 std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     const std::vector<TableColumn>& table, const EncodeContext& context) {
   auto plan = std::make_shared<NativePlan>();
-  plan->time_zone_ = context.time_zone;
+  plan->types_.time_zone = context.time_zone;
   for (const auto& [name, value] : context.settings) {
-    if (auto cannot = check_setting(name, value)) return *cannot;
+    if (auto cannot = check_setting(name, value, table)) return *cannot;
     if (name == kSkipUnknown) plan->skip_unknown_ = same_value(value, "1");
+    if (name == "date_time_input_format" && value == "basic") {
+      plan->types_.time_form = TimeForm::kBasic;
+    }
     if (name == kNameMatching) plan->either_case_ = value == "auto";
   }
   for (const TableColumn& column : table) {
@@ -145,7 +161,7 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
       return CannotEncode{column.name, "it is EPHEMERAL"};
     }
     try {
-      const ColumnWriterPtr writer = make_type_writer(column.type, context.time_zone);
+      const ColumnWriterPtr writer = make_type_writer(column.type, plan->types_);
       Column planned{column.name, column.type, column.default_kind == "DEFAULT"};
       planned.takes_null = writer->takes_null();
       if (planned.has_default) {
@@ -178,7 +194,7 @@ void NativePlan::find_nested() {
 std::vector<ColumnWriterPtr> NativePlan::make_writers() const {
   std::vector<ColumnWriterPtr> writers;
   for (const Column& column : columns_) {
-    writers.push_back(make_type_writer(column.type, time_zone_));
+    writers.push_back(make_type_writer(column.type, types_));
   }
   return writers;
 }

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "pipeline/encode/column_writer.h"
-#include "pipeline/encode/time_zone.h"
+#include "pipeline/encode/type_writers.h"
 
 namespace millrace {
 
@@ -64,7 +64,7 @@ class NativePlan {
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::size_t>> nested_;
-  std::string time_zone_;
+  TypeContext types_;
   bool skip_unknown_ = false, either_case_ = false;
 };
 

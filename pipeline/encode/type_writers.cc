@@ -35,8 +35,8 @@ unsigned number_of(std::string_view text, std::string_view type, unsigned most) 
   return number;
 }
 
-std::shared_ptr<const TimeZone> zone_of(std::string_view quoted, std::string_view time_zone) {
-  const std::string name = quoted.empty() ? std::string(time_zone) : unquote_sql(quoted);
+std::shared_ptr<const TimeZone> zone_of(std::string_view quoted, const TypeContext& context) {
+  const std::string name = quoted.empty() ? context.time_zone : unquote_sql(quoted);
   auto zone = TimeZone::find(name);
   if (!zone) throw UnsupportedType("this machine does not know the time zone '" + name + "'");
   return zone;
@@ -69,7 +69,7 @@ ColumnWriterPtr make_decimal(const TypeName& type, std::string_view text) {
 }
 
 ColumnWriterPtr make_tuple(const TypeName& type, std::string_view text,
-                           std::string_view time_zone) {
+                           const TypeContext& context) {
   std::vector<ColumnWriterPtr> elements;
   std::vector<std::string> names;
   for (std::size_t i = 0; i < type.arguments.size(); ++i) {
@@ -78,36 +78,37 @@ ColumnWriterPtr make_tuple(const TypeName& type, std::string_view text,
     while (name.ends_with(' ')) name.remove_suffix(1);
     if (name.starts_with('`')) refuse(text);  // escapes within; nobody has them
     if (!name.empty()) names.emplace_back(name);
-    elements.push_back(make_type_writer(element, time_zone));
+    elements.push_back(make_type_writer(element, context));
   }
   if (elements.empty() || (!names.empty() && names.size() != elements.size())) refuse(text);
   return make_tuple_writer(std::move(elements), std::move(names));
 }
 
-ColumnWriterPtr make_low_cardinality(std::string_view values, std::string_view time_zone) {
+ColumnWriterPtr make_low_cardinality(std::string_view values, const TypeContext& context) {
   const std::string_view nullable = inside(values, "Nullable");
   if (values.starts_with("JSON")) refuse(values);
   // 0 and -0 are one key there, and two here. ClickHouse itself calls these types suspicious.
   if (values.find("Float") != values.npos) refuse(values);
-  ColumnWriterPtr writer = make_type_writer(nullable.empty() ? values : nullable, time_zone);
+  ColumnWriterPtr writer = make_type_writer(nullable.empty() ? values : nullable, context);
   return make_low_cardinality_writer(std::move(writer), !nullable.empty());
 }
 
 // Those with arguments, by their name without them.
 ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
-                                    std::string_view time_zone) {
+                                    const TypeContext& context) {
   const std::string_view name = type.name;
-  const auto nested = [&](std::size_t i) { return make_type_writer(type.argument(i), time_zone); };
+  const auto nested = [&](std::size_t i) { return make_type_writer(type.argument(i), context); };
   if (name == "JSON") return make_json_writer();
   if (name == "Array") return make_array_writer(nested(0));
   if (name == "Map") return make_map_writer(nested(0), nested(1));
-  if (name == "Tuple") return make_tuple(type, text, time_zone);
+  if (name == "Tuple") return make_tuple(type, text, context);
   if (name == "Enum8" || name == "Enum16") return make_enum(type, text);
   if (name == "Decimal") return make_decimal(type, text);
-  if (name == "DateTime") return make_date_time_writer(zone_of(type.argument(0), time_zone));
+  if (name == "DateTime")
+    return make_date_time_writer(zone_of(type.argument(0), context), context.time_form);
   if (name == "DateTime64") {
     const unsigned scale = number_of(type.argument(0), text, 9);
-    return make_date_time64_writer(scale, zone_of(type.argument(1), time_zone));
+    return make_date_time64_writer(scale, zone_of(type.argument(1), context), context.time_form);
   }
   if (name == "FixedString") {
     return make_fixed_string_writer(std::max(number_of(type.argument(0), text, 1u << 24), 1u));
@@ -115,13 +116,13 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
   refuse(text);
 }
 
-ColumnWriterPtr make_plain(std::string_view type, std::string_view time_zone) {
+ColumnWriterPtr make_plain(std::string_view type, const TypeContext& context) {
   if (ColumnWriterPtr number = make_number_writer(type)) return number;
   if (type == "String") return make_string_writer();
   if (type == "JSON") return make_json_writer();
   if (type == "Date") return make_date_writer();
   if (type == "Date32") return make_date32_writer();
-  if (type == "DateTime") return make_date_time_writer(zone_of({}, time_zone));
+  if (type == "DateTime") return make_date_time_writer(zone_of({}, context), context.time_form);
   if (type == "UUID") return make_uuid_writer();
   if (type == "IPv4") return make_ipv4_writer();
   if (type == "IPv6") return make_ipv6_writer();
@@ -130,15 +131,15 @@ ColumnWriterPtr make_plain(std::string_view type, std::string_view time_zone) {
 
 }  // namespace
 
-ColumnWriterPtr make_type_writer(std::string_view type, std::string_view time_zone) {
+ColumnWriterPtr make_type_writer(std::string_view type, const TypeContext& context) {
   if (const auto values = inside(type, "LowCardinality"); !values.empty()) {
-    return make_low_cardinality(values, time_zone);
+    return make_low_cardinality(values, context);
   }
   if (const auto nested = inside(type, "Nullable"); !nested.empty()) {
-    return make_nullable_writer(make_type_writer(nested, time_zone));
+    return make_nullable_writer(make_type_writer(nested, context));
   }
-  if (type.find('(') == type.npos) return make_plain(type, time_zone);
-  return make_with_arguments(parse_type(type), type, time_zone);
+  if (type.find('(') == type.npos) return make_plain(type, context);
+  return make_with_arguments(parse_type(type), type, context);
 }
 
 std::string_view without_wrappers(std::string_view type) {

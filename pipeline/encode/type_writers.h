@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "pipeline/encode/column_writer.h"
+#include "pipeline/encode/date_time_text.h"
 
 namespace millrace {
 
@@ -15,8 +16,13 @@ class UnsupportedType : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// `time_zone` is for types that name none. Throws UnsupportedType.
-ColumnWriterPtr make_type_writer(std::string_view type, std::string_view time_zone);
+struct TypeContext {
+  std::string time_zone = "UTC";  // of types that name none
+  TimeForm time_form = TimeForm::kBestEffort;
+};
+
+// Throws UnsupportedType.
+ColumnWriterPtr make_type_writer(std::string_view type, const TypeContext& context);
 
 // "Nullable(X)" and "LowCardinality(X)" -> X, however often.
 std::string_view without_wrappers(std::string_view type);

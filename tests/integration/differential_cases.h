@@ -11,6 +11,7 @@ namespace millrace::test {
 // Each value as the only column of a row, for each of the types.
 struct ValueCases {
   std::vector<std::string> types, values;
+  Settings settings{};
 };
 std::vector<ValueCases> value_cases();
 

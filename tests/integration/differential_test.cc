@@ -36,7 +36,7 @@ TEST_F(DifferentialTest, ValuesOfEachType) {
   std::size_t count = 0, refused = 0;
   for (const ValueCases& cases : value_cases()) {
     for (const std::string& type : cases.types) {
-      Differential differential(own, "x " + type);
+      Differential differential(own, "x " + type, cases.settings);
       ASSERT_FALSE(differential.cannot()) << type << ": " << differential.cannot()->reason;
       std::vector<std::string> messages;
       for (const std::string& value : cases.values) {

@@ -72,8 +72,11 @@ TEST(NativePlan, NamesTheSettingThatIsInTheWay) {
   const auto with = [&](const std::string& name, const std::string& value) {
     return refusal(table, {{name, value}}).reason;
   };
-  EXPECT_THAT(with("date_time_input_format", "basic"),
-              HasSubstr("date_time_input_format is basic"));
+  const std::vector<TableColumn> times = {{"t", "Array(DateTime)", "", ""}};
+  EXPECT_THAT(refusal(times, {{"date_time_input_format", "best_effort_us"}}).reason,
+              HasSubstr("date_time_input_format is best_effort_us"));
+  EXPECT_EQ(refusal(times, {{"date_time_input_format", "basic"}}).column, "none");
+  EXPECT_EQ(with("date_time_input_format", "best_effort_us"), "it can be encoded");
   EXPECT_THAT(with("input_format_null_as_default", "0"), HasSubstr("null_as_default"));
   EXPECT_THAT(with("input_format_json_new_thing", "1"), HasSubstr("new_thing"));
   EXPECT_EQ(with("input_format_null_as_default", "true"), "it can be encoded");
