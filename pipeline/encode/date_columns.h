@@ -1,0 +1,19 @@
+// Writers of Date, Date32, DateTime, DateTime64.
+#pragma once
+
+#include <memory>
+
+#include "pipeline/encode/column_writer.h"
+#include "pipeline/encode/date_time_text.h"
+#include "pipeline/encode/time_zone.h"
+
+namespace millrace {
+
+ColumnWriterPtr make_date_writer();
+ColumnWriterPtr make_date32_writer();
+ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, TimeForm form);
+// REQUIRES: scale <= 9.
+ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone,
+                                        TimeForm form);
+
+}  // namespace millrace

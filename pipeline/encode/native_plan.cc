@@ -1,0 +1,202 @@
+#include "pipeline/encode/native_plan.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "pipeline/encode/type_writers.h"
+#include "pipeline/encoder.h"
+
+namespace millrace {
+namespace {
+
+// Settings under which the encoder's meaning is ClickHouse's. With another value of one of these,
+// or with another setting of this kind, the server reads the rows.
+struct Meaning {
+  std::string_view name, value;
+  std::string_view type = {};  // only for columns of types with this in their name
+};
+constexpr Meaning kMeaning[] = {
+    {"date_time_input_format", "best_effort", "DateTime"},
+    {"date_time_input_format", "basic", "DateTime"},
+    {"date_time_overflow_behavior", "ignore", "Date"},
+    {"input_format_allow_errors_num", "0"},
+    {"input_format_allow_errors_ratio", "0"},
+    {"input_format_defaults_for_omitted_fields", "1"},
+    {"input_format_import_nested_json", "0"},
+    {"input_format_ipv4_default_on_conversion_error", "0", "IPv4"},
+    {"input_format_ipv6_default_on_conversion_error", "0", "IPv6"},
+    {"input_format_json_defaults_for_missing_elements_in_named_tuple", "1"},
+    {"input_format_json_empty_as_default", "0"},
+    {"input_format_json_ignore_unknown_keys_in_named_tuple", "1"},
+    {"input_format_json_ignore_unnecessary_fields", "1"},
+    {"input_format_json_map_as_array_of_tuples", "0"},
+    {"input_format_json_max_depth", "1000"},
+    {"input_format_json_named_tuples_as_objects", "1"},
+    {"input_format_json_read_arrays_as_strings", "1"},
+    {"input_format_json_read_bools_as_numbers", "1"},
+    {"input_format_json_read_bools_as_strings", "1"},
+    {"input_format_json_read_numbers_as_strings", "1"},
+    {"input_format_json_read_objects_as_strings", "1"},
+    {"input_format_json_throw_on_bad_escape_sequence", "1"},
+    {"input_format_null_as_default", "1"},
+    {"precise_float_parsing", "1", "Float"},
+};
+constexpr std::string_view kSkipUnknown = "input_format_skip_unknown_fields";
+// Servers before 26 have no such setting, and match the case.
+constexpr std::string_view kNameMatching = "input_format_column_name_matching_mode";
+
+// Settings of input that only say how text is cut into blocks, or concern other formats.
+constexpr std::string_view kWithoutMeaning[] = {
+    "input_format_arrow_",    "input_format_avro_",
+    "input_format_binary_",   "input_format_bson_",
+    "input_format_capn_",     "input_format_csv_",
+    "input_format_custom_",   "input_format_hive_",
+    "input_format_max_",      "input_format_msgpack_",
+    "input_format_native_",   "input_format_orc_",
+    "input_format_parquet_",  "input_format_parallel_parsing",
+    "input_format_protobuf_", "input_format_tsv_",
+    "input_format_values_",   "input_format_with_"};
+
+bool has_meaning(std::string_view setting) {
+  const bool of_input =
+      setting.starts_with("input_format_") || setting.starts_with("date_time_input") ||
+      setting.starts_with("date_time_overflow") || setting == "precise_float_parsing";
+  return of_input && std::none_of(std::begin(kWithoutMeaning), std::end(kWithoutMeaning),
+                                  [&](auto prefix) { return setting.starts_with(prefix); });
+}
+
+bool same_value(std::string_view a, std::string_view b) {
+  const auto plain = [](std::string_view text) {
+    return text == "true" ? "1" : text == "false" ? "0" : text;
+  };
+  return plain(a) == plain(b);
+}
+
+bool concerns(const Meaning& meaning, const std::vector<TableColumn>& table) {
+  return std::any_of(table.begin(), table.end(), [&](const TableColumn& column) {
+    return column.type.find(meaning.type) != std::string::npos;
+  });
+}
+
+std::optional<CannotEncode> check_setting(std::string_view name, std::string_view value,
+                                          const std::vector<TableColumn>& table) {
+  const bool any = name == kSkipUnknown || !has_meaning(name);
+  if (any || (name == kNameMatching && (value == "auto" || value == "match_case"))) return {};
+  for (const Meaning& known : kMeaning) {
+    if (known.name == name && (same_value(known.value, value) || !concerns(known, table)))
+      return {};
+  }
+  return CannotEncode{"", "the setting " + std::string(name) + " is " + std::string(value)};
+}
+
+bool is_number_literal(std::string_view text) {
+  if (text.starts_with('-')) text.remove_prefix(1);
+  return !text.empty() && text.front() >= '0' && text.front() <= '9' &&
+         text.find_first_not_of("0123456789.") == text.npos;
+}
+
+// What a literal is in JSON; empty where that is not plain. Numbers are only taken for numbers.
+std::string literal_as_json(std::string_view expression, std::string_view type) {
+  const std::string_view base = without_wrappers(type);
+  const bool number = base.starts_with("Int") || base.starts_with("UInt") || base == "Float64";
+  const bool text =
+      base == "String" || base.starts_with("Enum") || base.starts_with("FixedString(");
+  if (number && is_number_literal(expression)) return std::string(expression);
+  if (expression == "NULL" && base != type) return "null";
+  if (base == "Bool" && (expression == "true" || expression == "false")) {
+    return std::string(expression);
+  }
+  if (!text || expression.size() < 2 || expression.front() != '\'') return {};
+  // One literal, not two with an operator in between.
+  for (std::size_t at = 1; at + 1 < expression.size(); ++at) {
+    if (expression[at] == '\'') return {};
+    if (expression[at] == '\\') ++at;
+    if (at + 1 >= expression.size()) return {};
+  }
+  if (expression.back() != '\'') return {};
+  std::string json;
+  append_json_string(unquote_sql(expression), json);
+  return json;
+}
+
+// Whether the writer takes the literal, which then is as good as the expression.
+bool takes(ColumnWriter& writer, const std::string& json) {
+  std::string padded = json;
+  padded.reserve(json.size() + kReadAhead);
+  JsonCursor in({padded.data(), json.size()});
+  try {
+    read_or_default(writer, in);
+    return in.done();
+  } catch (const JsonRefusal&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+std::vector<std::string_view> relied_on_settings() {
+  std::vector<std::string_view> names{kSkipUnknown, kNameMatching};
+  for (const Meaning& known : kMeaning) {
+    if (known.name != names.back()) names.push_back(known.name);
+  }
+  return names;
+}
+
+std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
+    const std::vector<TableColumn>& table, const EncodeContext& context) {
+  auto plan = std::make_shared<NativePlan>();
+  plan->types_.time_zone = context.time_zone;
+  for (const auto& [name, value] : context.settings) {
+    if (auto cannot = check_setting(name, value, table)) return *cannot;
+    if (name == kSkipUnknown) plan->skip_unknown_ = same_value(value, "1");
+    if (name == "date_time_input_format" && value == "basic") {
+      plan->types_.time_form = TimeForm::kBasic;
+    }
+    if (name == kNameMatching) plan->either_case_ = value == "auto";
+  }
+  for (const TableColumn& column : table) {
+    if (column.default_kind == "MATERIALIZED" || column.default_kind == "ALIAS") continue;
+    if (column.default_kind == "EPHEMERAL") {
+      return CannotEncode{column.name, "it is EPHEMERAL"};
+    }
+    try {
+      const ColumnWriterPtr writer = make_type_writer(column.type, plan->types_);
+      Column planned{column.name, column.type, column.default_kind == "DEFAULT"};
+      planned.takes_null = writer->takes_null();
+      if (planned.has_default) {
+        std::string json = literal_as_json(column.default_expression, column.type);
+        if (takes(*writer, json)) planned.default_json = std::move(json);
+      }
+      plan->columns_.push_back(std::move(planned));
+    } catch (const UnsupportedType& error) {
+      return CannotEncode{column.name, error.what()};
+    }
+  }
+  if (plan->columns_.empty()) return CannotEncode{"", "the table has no column to insert into"};
+  plan->find_nested();
+  return std::shared_ptr<const NativePlan>(std::move(plan));
+}
+
+void NativePlan::find_nested() {
+  std::map<std::string_view, std::vector<std::size_t>> groups;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const std::string_view name = columns_[i].name;
+    const std::size_t dot = name.find('.');
+    if (dot == name.npos || !columns_[i].type.starts_with("Array(")) continue;
+    groups[name.substr(0, dot)].push_back(i);
+  }
+  for (auto& [name, columns] : groups) {
+    if (columns.size() > 1) nested_.push_back(std::move(columns));
+  }
+}
+
+std::vector<ColumnWriterPtr> NativePlan::make_writers() const {
+  std::vector<ColumnWriterPtr> writers;
+  for (const Column& column : columns_) {
+    writers.push_back(make_type_writer(column.type, types_));
+  }
+  return writers;
+}
+
+}  // namespace millrace

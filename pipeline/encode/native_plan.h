@@ -1,0 +1,71 @@
+// How the JSON rows of one table become Native columns, or why they can't. Made once for each table
+// as the server describes it; pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "pipeline/encode/column_writer.h"
+#include "pipeline/encode/type_writers.h"
+
+namespace millrace {
+
+// A column as DESCRIBE TABLE has it.
+struct TableColumn {
+  std::string name, type, default_kind, default_expression;
+};
+
+// What else decides the meaning of a row.
+struct EncodeContext {
+  std::string time_zone = "UTC";  // the server's: of a DateTime without one
+  // As an insert of this table in JSONEachRow would have them: the user's, and the server's own of
+  // those in relied_on_settings().
+  std::map<std::string, std::string> settings{};
+};
+// Names of settings that change what JSON means, for which a server may have another default.
+std::vector<std::string_view> relied_on_settings();
+
+// The rows must be sent as they are, for the server to read. `column` is empty if a setting is the
+// cause.
+struct CannotEncode {
+  std::string column, reason;
+};
+
+// Immutable; shared by the workers of a table.
+class NativePlan {
+ public:
+  struct Column {
+    std::string name, type;
+    bool has_default = false;  // a DEFAULT expression
+    // The value of that expression as JSON, if it is a literal.
+    std::string default_json{};
+    bool takes_null = false;
+  };
+
+  static std::variant<std::shared_ptr<const NativePlan>, CannotEncode> make(
+      const std::vector<TableColumn>& table, const EncodeContext& context);
+
+  const std::vector<Column>& columns() const noexcept { return columns_; }
+  // Arrays of one Nested have as many elements as each other: their columns.
+  const std::vector<std::vector<std::size_t>>& nested() const noexcept { return nested_; }
+  bool skips_unknown_fields() const noexcept { return skip_unknown_; }
+  // A field is that of a column whose name differs in the case of letters only, if no other does.
+  bool takes_either_case() const noexcept { return either_case_; }
+  // One for each column.
+  std::vector<ColumnWriterPtr> make_writers() const;
+
+ private:
+  void find_nested();
+
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::size_t>> nested_;
+  TypeContext types_;
+  bool skip_unknown_ = false, either_case_ = false;
+};
+
+}  // namespace millrace

@@ -1,0 +1,191 @@
+// The encoder alone: web-log rows of 10 columns, and wide ones of 100, from messages as they lie in
+// a block to one Native body; beside simdjson, which walks the same messages and keeps nothing.
+// MB/s are of JSON, one core.
+#include <benchmark/benchmark.h>
+#include <simdjson.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <random>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "pipeline/encode/native_encoder.h"
+#include "pipeline/encode/native_plan.h"
+
+namespace {
+std::atomic<std::uint64_t> allocations{0};
+}
+
+void* operator new(std::size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace millrace::bench {
+namespace {
+
+struct Messages {
+  std::vector<TableColumn> table;
+  std::string text;  // one behind the other, and room to read ahead
+  std::vector<std::string_view> payloads;
+
+  void seal(const std::vector<std::size_t>& ends) {
+    text.append(kReadAhead, '\0');
+    std::size_t begin = 0;
+    for (const std::size_t end : ends) {
+      payloads.emplace_back(text.data() + begin, end - begin - 1);  // without the newline
+      begin = end;
+    }
+  }
+};
+
+// About 228 bytes each.
+Messages web_log(std::size_t rows) {
+  static constexpr const char* kMethods[] = {"GET", "GET", "GET", "POST", "PUT"};
+  static constexpr const char* kAgents[] = {
+      "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "curl/8.5.0",
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X)", "Go-http-client/2.0"};
+  static constexpr int kStatuses[] = {200, 200, 200, 304, 404, 500};
+  std::mt19937_64 random(1);
+  Messages messages;
+  messages.table = {{"time", "DateTime64(3)", "", ""},
+                    {"host", "LowCardinality(String)", "", ""},
+                    {"method", "LowCardinality(String)", "", ""},
+                    {"path", "String", "", ""},
+                    {"status", "UInt16", "", ""},
+                    {"bytes", "UInt32", "", ""},
+                    {"latency", "Float64", "", ""},
+                    {"user_id", "UInt64", "", ""},
+                    {"agent", "String", "", ""},
+                    {"flag", "Bool", "", ""}};
+  std::vector<std::size_t> ends;
+  char row[512];
+  for (std::size_t i = 0; i < rows; ++i) {
+    const std::size_t second = i / 50;
+    const int size = std::snprintf(
+        row, sizeof row,
+        "{\"time\":\"2024-05-17 %02zu:%02zu:%02zu.%03u\",\"host\":\"web-%u.example.com\","
+        "\"method\":\"%s\",\"path\":\"/catalog/item/%u/details\",\"status\":%d,\"bytes\":%u,"
+        "\"latency\":%u.%03u,\"user_id\":%u,\"agent\":\"%s\",\"flag\":%s}\n",
+        second / 3600 % 24, second / 60 % 60, second % 60, unsigned(random() % 1000),
+        unsigned(random() % 40), kMethods[random() % 5], unsigned(random() % 1000000),
+        kStatuses[random() % 6], unsigned(random() % 200000), unsigned(random() % 900),
+        unsigned(random() % 1000), unsigned(random() % 10000000), kAgents[random() % 4],
+        random() % 2 == 0 ? "true" : "false");
+    messages.text.append(row, static_cast<std::size_t>(size));
+    ends.push_back(messages.text.size());
+  }
+  messages.seal(ends);
+  return messages;
+}
+
+// 100 columns: every fifth one a string, a float, a time, a dictionary, an integer.
+Messages wide(std::size_t rows) {
+  static constexpr const char* kTypes[] = {"String", "Float64", "DateTime",
+                                           "LowCardinality(String)", "Int64"};
+  std::mt19937_64 random(2);
+  Messages messages;
+  for (int column = 0; column < 100; ++column) {
+    messages.table.push_back({"column_" + std::to_string(column), kTypes[column % 5], "", ""});
+  }
+  std::vector<std::size_t> ends;
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (int column = 0; column < 100; ++column) {
+      messages.text += (column == 0 ? "{\"column_" : ",\"column_") + std::to_string(column) + "\":";
+      switch (column % 5) {
+        case 0:
+          messages.text += "\"text " + std::to_string(random() % 100000) + "\"";
+          break;
+        case 1:
+          messages.text += std::to_string(random() % 1000) + "." + std::to_string(random() % 1000);
+          break;
+        case 2:
+          messages.text += "\"2024-05-17 10:20:" + std::to_string(10 + random() % 50) + "\"";
+          break;
+        case 3:
+          messages.text += "\"value " + std::to_string(random() % 100) + "\"";
+          break;
+        default:
+          messages.text += std::to_string(static_cast<std::int64_t>(random() % 2000000) - 1000000);
+      }
+    }
+    messages.text += "}\n";
+    ends.push_back(messages.text.size());
+  }
+  messages.seal(ends);
+  return messages;
+}
+
+const Messages& messages_of(bool is_wide) {
+  static const Messages kLog = web_log(65536), kWide = wide(8192);
+  return is_wide ? kWide : kLog;
+}
+
+void report(benchmark::State& state, const Messages& messages, std::uint64_t allocated) {
+  const auto rounds = static_cast<double>(state.iterations());
+  const auto rows = static_cast<double>(messages.payloads.size()) * rounds;
+  const auto bytes = static_cast<double>(messages.text.size() - kReadAhead) * rounds;
+  state.counters["MB/s"] = benchmark::Counter(bytes / 1e6, benchmark::Counter::kIsRate);
+  state.counters["rows/s"] = benchmark::Counter(rows, benchmark::Counter::kIsRate);
+  state.counters["allocations/row"] = static_cast<double>(allocated) / rows;
+  state.counters["bytes/row"] = bytes / rows;
+}
+
+void encode(benchmark::State& state, bool is_wide) {
+  const Messages& messages = messages_of(is_wide);
+  const auto plan = std::get<std::shared_ptr<const NativePlan>>(
+      NativePlan::make(messages.table, EncodeContext()));
+  NativeEncoder encoder(plan);
+  const auto one_block = [&] {
+    encoder.clear();
+    for (const std::string_view payload : messages.payloads) {
+      if (auto failure = encoder.add(payload)) state.SkipWithError(failure->reason.c_str());
+    }
+    benchmark::DoNotOptimize(encoder.finish());
+  };
+  one_block();  // memory grows once
+  const std::uint64_t before = allocations;
+  for (auto _ : state) one_block();
+  report(state, messages, allocations - before);
+}
+
+// Every field of every message is looked at; strings and numbers are not unescaped or converted.
+void walk(benchmark::State& state, bool is_wide) {
+  const Messages& messages = messages_of(is_wide);
+  simdjson::ondemand::parser parser;
+  std::size_t seen = 0;
+  const std::uint64_t before = allocations;
+  for (auto _ : state) {
+    for (const std::string_view payload : messages.payloads) {
+      simdjson::ondemand::document document;
+      if (parser.iterate(payload.data(), payload.size(), payload.size() + kReadAhead)
+              .get(document) != simdjson::SUCCESS) {
+        state.SkipWithError("simdjson refuses");
+      }
+      for (auto field : document.get_object())
+        seen += field.value().raw_json_token().value().size();
+    }
+    benchmark::DoNotOptimize(seen);
+  }
+  report(state, messages, allocations - before);
+}
+
+BENCHMARK_CAPTURE(encode, web_log, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(walk, web_log, false)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(encode, wide, true)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(walk, wide, true)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace millrace::bench
+
+BENCHMARK_MAIN();

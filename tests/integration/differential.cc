@@ -1,0 +1,218 @@
+#include "tests/integration/differential.h"
+
+#include <algorithm>
+#include <cstring>
+#include <sstream>
+#include <utility>
+
+#include "pipeline/encoder.h"
+#include "transport/error.h"
+
+namespace millrace::test {
+namespace {
+
+// Of those that the sender sends, what decides the meaning of rows.
+const Settings kInsertSettings = {{"async_insert", "0"},
+                                  {"input_format_parallel_parsing", "0"},
+                                  {"input_format_allow_errors_num", "0"},
+                                  {"input_format_allow_errors_ratio", "0"},
+                                  {"input_format_skip_unknown_fields", "0"},
+                                  {"max_insert_block_size", "100000000"}};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+std::string shown(std::string_view message) {
+  return std::string(message.substr(0, 300)) + (message.size() > 300 ? "…" : "");
+}
+
+}  // namespace
+
+Differential::Differential(Client& client, const std::string& columns, Settings settings)
+    : client_(client), settings_([&] {
+        Settings all = std::move(settings);
+        for (const auto& [name, value] : kInsertSettings) all.emplace(name, value);
+        return all;
+      }()) {
+  for (const char* table : {"as_json", "as_native"}) {
+    client_.command(std::string("DROP TABLE IF EXISTS ") + table);
+    client_.command(
+        std::string("CREATE TABLE ") + table + " (n UInt32, " + columns + ") ENGINE = Memory",
+        {.settings = {{"allow_suspicious_low_cardinality_types", "1"},
+                      {"allow_suspicious_fixed_string_types", "1"}}});
+  }
+  std::vector<TableColumn> table;
+  for (auto& column : client_.describe_table("as_native")) {
+    table.push_back({column.name, column.type, column.default_kind, column.default_expression});
+  }
+  EncodeContext context;
+  context.time_zone = client_.raw_query("SELECT timezone()", {.format = "TSVRaw"});
+  context.time_zone.erase(context.time_zone.find_last_not_of('\n') + 1);
+  for (const std::string_view name : relied_on_settings()) {
+    std::string value = client_.raw_query(
+        "SELECT value FROM system.settings WHERE name = '" + std::string(name) + "'",
+        {.format = "TSVRaw"});
+    value.erase(value.find_last_not_of('\n') + 1);
+    if (!value.empty()) context.settings[std::string(name)] = value;
+  }
+  for (const auto& [name, value] : settings_) context.settings[name] = value;
+  auto plan = NativePlan::make(table, context);
+  if (auto* made = std::get_if<std::shared_ptr<const NativePlan>>(&plan)) {
+    plan_ = *made;
+    encoder_ = std::make_unique<NativeEncoder>(plan_);
+  } else {
+    cannot_ = std::get<CannotEncode>(plan);
+  }
+}
+
+void Differential::begin() {
+  client_.command("TRUNCATE TABLE as_json");
+  client_.command("TRUNCATE TABLE as_native");
+  encoder_->clear();
+}
+
+std::optional<int> Differential::insert_json(std::string_view body, std::string* why) {
+  try {
+    client_.raw_insert("as_json", body, {.format = "JSONEachRow", .settings = settings_});
+    return std::nullopt;
+  } catch (const ClickHouseError& error) {
+    if (why != nullptr) *why = error.what();
+    return error.code();
+  }
+}
+
+// In memory of its own, so that AddressSanitizer sees who reads too far.
+std::optional<EncodeFailure> Differential::encode(const std::string& message,
+                                                  std::string_view columns) {
+  const auto padded = std::make_unique<char[]>(message.size() + kReadAhead);
+  std::memcpy(padded.get(), message.data(), message.size());
+  std::fill_n(padded.get() + message.size(), kReadAhead, '7');  // misleading
+  return encoder_->add({padded.get(), message.size()}, columns);
+}
+
+// `json` is what the server gets of the message.
+void Differential::feed(const std::string& message, const std::string& json,
+                        std::string_view columns, std::vector<std::string>& differences) {
+  const auto failure = encode(message, columns);
+  std::string why;
+  const auto refusal = insert_json(json, &why);
+  if (failure) ++refused_;
+  if (failure.has_value() == refusal.has_value()) return;
+  differences.push_back(shown(message) +
+                        (failure ? "\n  only we refuse: " + failure->column + ": " + failure->reason
+                                 : "\n  only ClickHouse refuses: " + why));
+  begin();  // the tables would differ
+}
+
+std::vector<std::string> Differential::feed_each(const std::vector<std::string>& messages) {
+  std::vector<std::string> differences;
+  begin();
+  for (const std::string& message : messages) feed(message, message, {}, differences);
+  insert_native(differences);
+  compare(messages, differences);
+  return differences;
+}
+
+std::vector<std::string> Differential::feed_spliced(const std::string& message,
+                                                    const std::string& columns) {
+  std::vector<std::string> differences;
+  begin();
+  std::string json;
+  splice_columns(message, columns, json);
+  feed(message, json, columns, differences);
+  insert_native(differences);
+  compare({}, differences);
+  return differences;
+}
+
+std::vector<std::string> Differential::feed_through(const std::string& message) {
+  std::vector<std::string> differences;
+  begin();
+  std::vector<std::string> refusals;
+  if (const auto failure = encode(message)) {
+    refusals.push_back(failure->reason);
+  } else {
+    insert_native(refusals);
+  }
+  std::string why;
+  if (insert_json(message, &why).has_value() != !refusals.empty()) {
+    differences.push_back(shown(message) + "\n  ClickHouse: " + why +
+                          "\n  we: " + (refusals.empty() ? "" : refusals.front()));
+    return differences;
+  }
+  compare({message}, differences);
+  return differences;
+}
+
+std::vector<std::string> Differential::feed_together(const std::vector<std::string>& messages) {
+  std::vector<std::string> differences;
+  begin();
+  std::string taken;
+  for (const std::string& message : messages) {
+    if (!encode(message)) {
+      taken.append(message).append("\n");
+      continue;
+    }
+    ++refused_;
+    if (!insert_json(message)) {
+      differences.push_back(shown(message) + "\n  only we refuse");
+      client_.command("ALTER TABLE as_json DELETE WHERE 1");
+    }
+  }
+  std::string why;
+  if (insert_json(taken, &why)) {
+    differences.push_back("ClickHouse refuses what we take: " + why);
+    return differences;
+  }
+  insert_native(differences);
+  compare(messages, differences);
+  return differences;
+}
+
+void Differential::insert_native(std::vector<std::string>& differences) {
+  const NativeBlock block = encoder_->finish();
+  if (block.cannot) {
+    differences.push_back("the block can't be encoded: " + block.cannot->column + ": " +
+                          block.cannot->reason);
+    return;
+  }
+  if (block.rows == 0) return;
+  try {
+    client_.raw_insert(
+        "as_native", BodyPieces(block.pieces),
+        {.format = "Native",
+         .columns = {block.columns.begin(), block.columns.end()},
+         .settings = {{"async_insert", "0"}, {"max_insert_block_size", "100000000"}}});
+  } catch (const ClickHouseError& error) {
+    differences.push_back(std::string("ClickHouse refuses the Native block: ") + error.what());
+  }
+}
+
+void Differential::compare(const std::vector<std::string>& messages,
+                           std::vector<std::string>& differences) {
+  const auto content = [&](const char* table) {
+    return client_.raw_query(std::string("SELECT * FROM ") + table + " ORDER BY n",
+                             {.format = "TSV"});
+  };
+  const std::string json = content("as_json"), native = content("as_native");
+  if (json == native) return;
+  const auto json_rows = lines_of(json), native_rows = lines_of(native);
+  if (json_rows.size() != native_rows.size()) {
+    differences.push_back(std::to_string(json_rows.size()) + " rows by ClickHouse, " +
+                          std::to_string(native_rows.size()) + " by us");
+    return;
+  }
+  for (std::size_t i = 0; i < json_rows.size() && differences.size() < 20; ++i) {
+    if (json_rows[i] == native_rows[i]) continue;
+    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10);
+    differences.push_back((n < messages.size() ? shown(messages[n]) : std::string("?")) +
+                          "\n  ClickHouse: " + shown(json_rows[i]) +
+                          "\n  we:         " + shown(native_rows[i]));
+  }
+}
+
+}  // namespace millrace::test

@@ -1,0 +1,59 @@
+// Random tables and rows for them. Most values are right for their column, in one of the many ways
+// to write them; some are of another type, some are damaged.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace millrace::test {
+
+class RowGenerator {
+ public:
+  explicit RowGenerator(std::uint64_t seed) : random_(seed) {}
+
+  // The columns of a new table, as in CREATE TABLE; rows are for it from now on.
+  std::string new_table();
+  // A JSON object with number `n`, in one line.
+  std::string row(std::size_t n);
+
+ private:
+  // A type and how values of it are written.
+  struct Type {
+    std::string name;
+    std::function<std::string()> value;
+  };
+  std::size_t below(std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(random_);
+  }
+  bool one_in(std::size_t n) { return below(n) == 0; }
+  template <class T>
+  const T& one_of(const std::vector<T>& all) {
+    return all[below(all.size())];
+  }
+  std::string digits(std::size_t most);
+  std::string integer(bool with_sign);
+  std::string decimal(std::size_t whole_digits);
+  std::string quoted(std::string text) { return "\"" + std::move(text) + "\""; }
+  std::string maybe_quoted(std::string text) { return one_in(4) ? quoted(std::move(text)) : text; }
+  std::string string();
+  std::string time();
+  std::string date();
+  std::string time_of_day();
+  std::string uuid();
+  std::string address(bool ipv6);
+  std::string any_value(unsigned depth);
+  std::string list(char open, char close, const std::function<std::string()>& element);
+  std::string space() { return one_in(20) ? one_of<std::string>({" ", "\t", "  ", "\r"}) : ""; }
+  Type scalar();
+  Type dictionary();
+  Type type(unsigned depth);
+
+  std::mt19937_64 random_;
+  std::vector<Type> columns_;
+  bool shuffled_ = false;
+};
+
+}  // namespace millrace::test

@@ -1,0 +1,143 @@
+// That a row means the same whether ClickHouse reads its JSON or our encoder does: hand-picked
+// cases, and generated ones from a seed (MILLRACE_SEED=… for the same again,
+// MILLRACE_DIFFERENTIAL_MINUTES=… for more).
+#include "tests/integration/differential.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "tests/integration/clickhouse_only.h"
+#include "tests/integration/differential_cases.h"
+#include "tests/integration/differential_rows.h"
+#include "tests/unit/pipeline/seed.h"
+
+namespace millrace::test {
+namespace {
+
+class DifferentialTest : public WithClickHouse {
+ protected:
+  static void expect_none(const std::string& columns, const std::vector<std::string>& differences) {
+    std::size_t shown = 0;
+    for (const std::string& difference : differences) {
+      ADD_FAILURE() << columns << "\n" << difference;
+      if (++shown == 5) break;
+    }
+  }
+};
+
+TEST_F(DifferentialTest, ValuesOfEachType) {
+  Client own = client();
+  std::size_t count = 0, refused = 0;
+  for (const ValueCases& cases : value_cases()) {
+    for (const std::string& type : cases.types) {
+      Differential differential(own, "x " + type, cases.settings);
+      ASSERT_FALSE(differential.cannot()) << type << ": " << differential.cannot()->reason;
+      std::vector<std::string> messages;
+      for (const std::string& value : cases.values) {
+        messages.push_back("{\"n\":" + std::to_string(messages.size()) + ",\"x\":" + value + "}");
+      }
+      expect_none(type, differential.feed_each(messages));
+      count += messages.size();
+      refused += differential.refused();
+    }
+  }
+  std::cout << count << " cases, " << refused << " of them refused" << std::endl;
+}
+
+TEST_F(DifferentialTest, WholeMessages) {
+  Client own = client();
+  std::size_t count = 0;
+  for (const MessageCases& cases : message_cases()) {
+    Differential differential(own, cases.columns, cases.settings);
+    ASSERT_FALSE(differential.cannot()) << cases.columns << ": " << differential.cannot()->reason;
+    for (const std::string& message : cases.messages) {
+      expect_none(cases.columns + "\n" + message, differential.feed_each({message}));
+    }
+    count += cases.messages.size();
+  }
+  std::cout << count << " cases" << std::endl;
+}
+
+TEST_F(DifferentialTest, ColumnsOfTheRecord) {
+  Client own = client();
+  const std::string table =
+      "a UInt8, topic LowCardinality(String), partition Int32, offset UInt64, time DateTime64(3), "
+      "key Nullable(String), headers Map(String, String)";
+  Differential differential(own, table);
+  const std::string columns =
+      R"("topic":"t\"q","partition":3,"offset":12345678901,"time":"2024-01-02T03:04:05.678Z",)"
+      R"("key":null,"headers":{"h":"1","h":"2"})";
+  for (const char* message : {R"({"a":1})", R"({"a":1}{"a":2})", R"([{"a":1}, {}])", "{}", "",
+                              R"({"a":1,"offset":5})", R"({"a":-1})", R"({"a":1,"key":null})"}) {
+    expect_none(message, differential.feed_spliced(message, columns));
+  }
+}
+
+TEST_F(DifferentialTest, JsonColumns) {
+  Client own = client();
+  for (const char* type : {"JSON", "JSON(a UInt8, max_dynamic_paths = 3)", "Nullable(JSON)",
+                           "Array(JSON)", "Tuple(String, JSON)", "Map(String, JSON)"}) {
+    Differential differential(own, std::string("x ") + type);
+    ASSERT_FALSE(differential.cannot()) << differential.cannot()->reason;
+    for (std::string value :
+         {R"({"a":1})", R"({})", R"(null)", R"("{\"a\":1}")", "1", "[1]",
+          R"({"a":{"b":[1,{"c":2}]},"d":"2024-01-02","e":1.50})", R"({"a":1,"a":2})",
+          R"({"a":tru})", R"({a:1})", R"({"a":300})", R"({"a":"x","b":null})", R"({ "a" : 1 , })",
+          "{\"a\":\"\xff\"}", R"({"a":"\u00e9","b":"\ud83d\ude00"})", R"({"a")", ""}) {
+      const std::string text(type);
+      if (text.starts_with("Array")) value = "[" + value + "]";
+      if (text.starts_with("Tuple")) value = "[\"t\"," + value + "]";
+      if (text.starts_with("Map")) value = "{\"k\":" + value + "}";
+      expect_none(text, differential.feed_through("{\"n\":1,\"x\":" + value + "}"));
+    }
+    expect_none(type, differential.feed_through(R"({"n":1}{"n":2})"));
+  }
+}
+
+// The table of pipeline/encode/README.md.
+TEST_F(DifferentialTest, DifferencesThatAreMeant) {
+  Client own = client();
+  const auto differ = [&](const std::string& columns, const std::string& message) {
+    return Differential(own, columns).feed_each({message});
+  };
+  using ::testing::ElementsAre;
+  using ::testing::HasSubstr;
+  EXPECT_THAT(differ("x Enum8('a' = 1)", R"({"n":1,"x":null})"),
+              ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(differ("x Tuple(a UInt8)", R"({"n":1,"x":{"\x61":1}})"),
+              ElementsAre(HasSubstr("ClickHouse: 1\t(1)")));
+  EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
+}
+
+TEST_F(DifferentialTest, GeneratedRows) {
+  Client own = client();
+  const char* minutes = std::getenv("MILLRACE_DIFFERENTIAL_MINUTES");
+  const auto end = std::chrono::steady_clock::now() +
+                   std::chrono::minutes(minutes != nullptr ? std::atoi(minutes) : 0);
+  RowGenerator generator(millrace::testing::test_seed());
+  std::size_t rows = 0, refused = 0, tables = 0;
+  constexpr std::size_t kRows = 200'000, kRowsOfTable = 2'000;
+  while (rows < kRows || std::chrono::steady_clock::now() < end) {
+    const std::string columns = generator.new_table();
+    Differential differential(own, columns);
+    ASSERT_FALSE(differential.cannot()) << columns << ": " << differential.cannot()->reason;
+    std::vector<std::string> messages;
+    for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.row(n));
+    expect_none(columns, differential.feed_together(messages));
+    rows += kRowsOfTable;
+    refused += differential.refused();
+    ++tables;
+    if (HasFailure()) break;
+  }
+  std::cout << rows << " rows of " << tables << " tables, " << refused << " of them refused"
+            << std::endl;
+}
+
+}  // namespace
+}  // namespace millrace::test
