@@ -60,14 +60,13 @@ std::string FailureStage::config(const Wishes& wishes) const {
   const std::string membership =
       wishes.member.empty() ? "session.timeout.ms: '6000'"
                             : "session.timeout.ms: '60000', group.instance.id: " + wishes.member;
-  return "clickhouse: {endpoints: [" +
-         (wishes.endpoints.empty() ? "'" + endpoint + "'" : wishes.endpoints) + "]" +
-         joined(wishes.clickhouse_more) + "}\npipelines:\n  - {name: test, table: " + name() +
+  return "clickhouse: {endpoints: ['" + endpoint + "']" + joined(wishes.clickhouse_more) +
+         "}\npipelines:\n  - {name: test, table: " + name() +
          ", delivery: exactly_once, batch: {max_rows: " + std::to_string(wishes.max_rows) +
          ", max_age: " + wishes.max_age + "}" + joined(wishes.pipeline_more) +
-         ", source: {kafka: {brokers: '" + brokers +
-         "', group: " + (wishes.group.empty() ? name() : wishes.group) + ", topics: [" + name() +
-         "], options: {" + membership + ", heartbeat.interval.ms: '300'}}}}\n" +
+         ", source: {kafka: {brokers: '" + brokers + "', group: " + name() + ", topics: [" +
+         name() + "], options: {" + membership + ", heartbeat.interval.ms: '300'" +
+         joined(wishes.kafka_options) + "}}}}\n" +
          "workers: {count: " + std::to_string(wishes.workers) +
          ", retry: {max: 500ms, wait_probe: 200ms, wait_probe_max: 500ms}}\n" + wishes.other;
 }

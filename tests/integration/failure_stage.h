@@ -37,8 +37,6 @@ class FailureStage : public testing::Test {
   static FaultProxy& to_clickhouse() { return *servers_->to_clickhouse; }
   static FaultProxy& to_kafka() { return *servers_->to_kafka; }
   static FaultProxy& to_keeper() { return *servers_->to_keeper; }  // from ClickHouse
-  // For a second server that shares the tables of the first.
-  static std::string keeper_config() { return servers_->keeper.clickhouse_config(); }
 
   std::string name() const;  // of the test: its topic, table and group
   std::filesystem::path folder(const std::string& sub) const;
@@ -58,8 +56,7 @@ class FailureStage : public testing::Test {
     // and which has them back as soon as it is started again. Empty: six seconds of silence.
     std::string member = "member";
     std::string clickhouse_more{}, pipeline_more{}, other{};
-    std::string endpoints{};  // instead of the one
-    std::string group{};      // instead of name()
+    std::string kafka_options{};
   };
   std::string config(const Wishes& wishes) const;
   // Runs, or, with `stop_at`, has come to that point and stands there.

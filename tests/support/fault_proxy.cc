@@ -87,8 +87,9 @@ void FaultProxy::relay(Connection& connection) {
     std::array<pollfd, 2> sides{pollfd{stuck ? -1 : connection.client, POLLIN, 0},
                                 pollfd{deaf ? -1 : connection.server, POLLIN, 0}};
     ::poll(sides.data(), sides.size(), kTickMs);
+    if (held_) continue;  // since a moment ago: what came after that must not slip through
     if (sides[0].revents != 0) open = pass_request(connection, most);
-    if (open && sides[1].revents != 0) open = pass_answer(connection, most);
+    if (open && !answers_held_ && sides[1].revents != 0) open = pass_answer(connection, most);
     if (limit != 0) ::poll(nullptr, 0, kTickMs);
   }
 }

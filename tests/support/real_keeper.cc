@@ -14,7 +14,7 @@ RealKeeper::RealKeeper(std::filesystem::path folder)
   write_file(folder_ / "zoo.cfg", "tickTime=500\ndataDir=" + (folder_ / "data").string() +
                                       "\nclientPort=" + std::to_string(port_) +
                                       "\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"
-                                      "4lw.commands.whitelist=ruok\n");
+                                      "4lw.commands.whitelist=srvr\n");
 }
 
 void RealKeeper::start() {
@@ -27,7 +27,8 @@ void RealKeeper::start() {
       .environment = {{"ZOO_LOG_DIR", folder_.string()}, {"SERVER_JVMFLAGS", "-Xmx256m"}}});
   const auto answers = [&] {
     if (!process_->running()) throw std::runtime_error("Keeper ended: " + process_->output_tail());
-    return ask(port_, "ruok") == "imok";
+    // It says "ruok" before it serves anybody.
+    return ask(port_, "srvr").find("Mode: ") != std::string::npos;
   };
   const auto result = eventually(answers, kPatience, "Keeper answers");
   if (!result) throw std::runtime_error(result.message() + process_->output_tail());
