@@ -43,6 +43,12 @@ void BlockSplit::accept() {
 
 void BlockSplit::drop() { todo_.pop_back(); }
 
+void BlockSplit::drop(std::size_t record) {
+  BlockPart& part = todo_.back().part;
+  if (part.records() == 1) return drop();
+  part.without.insert(std::lower_bound(part.without.begin(), part.without.end(), record), record);
+}
+
 void BlockSplit::refuse(std::size_t row) {
   const Todo& refused = todo_.back();
   const std::size_t records = refused.part.records();

@@ -29,8 +29,23 @@ struct BlockPart {
   std::size_t records() const noexcept { return end - first - without.size(); }
   // The nth record that is in it. REQUIRES: n < records().
   std::size_t record(std::size_t n) const;
+  // Calls f(index) for each.
+  template <class F>
+  void for_each_record(F&& f) const;
   bool operator==(const BlockPart&) const = default;
 };
+
+template <class F>
+void BlockPart::for_each_record(F&& f) const {
+  auto missing = without.begin();
+  for (std::size_t index = first; index < end; ++index) {
+    if (missing != without.end() && *missing == index) {
+      ++missing;
+    } else {
+      f(index);
+    }
+  }
+}
 
 // Owned by one thread: who owns the block.
 class BlockSplit {
@@ -40,8 +55,9 @@ class BlockSplit {
   bool done() const noexcept { return todo_.empty(); }
   // What to send now. REQUIRES: !done().
   const BlockPart& next() const { return todo_.back().part; }
-  void accept();  // the next part is in
-  void drop();    // its records are dead letters
+  void accept();                  // the next part is in
+  void drop();                    // its records are dead letters
+  void drop(std::size_t record);  // one of its records is
   // The next part was refused, and has more records than one. `row` is the number of the row that
   // the refusal names, from 1; 0: none.
   void refuse(std::size_t row);

@@ -58,12 +58,22 @@ std::string known_settings_query() {
   return sql + ")";
 }
 
-bool applies(For use, const TableTarget& target) {
+std::string context_query() {
+  std::string sql =
+      "SELECT 'time zone', timezone() UNION ALL SELECT name, value FROM "
+      "system.settings WHERE name IN (''";
+  for (const std::string_view name : relied_on_settings()) {
+    sql += ", '" + std::string(name) + "'";
+  }
+  return sql + ")";
+}
+
+bool applies(For use, const TableTarget& target, std::string_view format) {
   switch (use) {
     case For::kAll:
       break;
     case For::kParsed:
-      return target.format != "Native";
+      return format != "Native";
     case For::kTimestamp:
       return !target.columns.timestamp.empty();
   }
@@ -72,10 +82,10 @@ bool applies(For use, const TableTarget& target) {
 
 // The settings of an insert: ours as far as the server knows them, with the user's over them.
 Settings merge(const std::set<std::string>& known, const Settings& wanted_by_user,
-               const TableTarget& target) {
+               const TableTarget& target, std::string_view format) {
   Settings result = wanted_by_user;
   for (const InsertSetting& setting : kInsertSettings) {
-    if (!known.contains(setting.name) || !applies(setting.use, target)) continue;
+    if (!known.contains(setting.name) || !applies(setting.use, target, format)) continue;
     if (setting.fixed || !wanted_by_user.contains(setting.name)) {
       result[setting.name] = setting.value;
     }
@@ -90,14 +100,16 @@ class ClickHouseSender final : public BlockSender {
                    HttpSessionPool& pool)
       : client_(std::move(options), endpoints, pool), user_settings_(std::move(insert_settings)) {}
 
-  QuerySummary send(const TableTarget& target, const std::string& token, BodyPieces body) override {
+  QuerySummary send(const TableTarget& target, const std::string& token,
+                    const EncodedBody& body) override {
     if (target.delivery != Delivery::kAtLeastOnce) expect_guarantee(target);
     InsertOptions options;
-    options.format = target.format;
-    options.settings = merge(known(), user_settings_, target);
+    options.format = body.format;
+    options.columns.assign(body.columns.begin(), body.columns.end());
+    options.settings = merge(known(), user_settings_, target, body.format);
     options.deduplication_token = token;
     try {
-      return client_.raw_insert(target.table, body, options);
+      return client_.raw_insert(target.table, body.pieces, options);
     } catch (const ClickHouseError& error) {
       // The servers behind the endpoints may differ in version, or this one was replaced.
       if (error.code() == kUnknownSetting) known_.reset();
@@ -108,6 +120,17 @@ class ClickHouseSender final : public BlockSender {
   void probe(const TableTarget& target) override {
     client_.describe_table(target.table);
     window_seconds_.erase(target.table);  // it may be another table now
+  }
+
+  EncodeFacts encode_facts(const TableTarget& target) override {
+    EncodeFacts facts;
+    for (ColumnDescription& column : client_.describe_table(target.table)) {
+      facts.columns.push_back({std::move(column.name), std::move(column.type),
+                               std::move(column.default_kind),
+                               std::move(column.default_expression)});
+    }
+    ask_context(merge(known(), user_settings_, target, target.format), facts.context);
+    return facts;
   }
 
   RepeatProof repeat_proof(const TableTarget& target, SteadyTime then) override {
@@ -154,6 +177,21 @@ class ClickHouseSender final : public BlockSender {
     }
     target.stats->guarantee.set(std::move(note));
     window_seconds_.emplace(table, window_seconds);
+  }
+
+  // What JSON means to the server, in an insert with these settings.
+  void ask_context(Settings settings, EncodeContext& context) {
+    const std::string answer =
+        client_.raw_query(context_query(), {.format = "TSVRaw", .settings = settings});
+    for (std::size_t at = 0; at < answer.size();) {
+      const std::size_t tab = answer.find('\t', at), end = answer.find('\n', tab);
+      if (tab == answer.npos || end == answer.npos) break;
+      settings.insert_or_assign(answer.substr(at, tab - at), answer.substr(tab + 1, end - tab - 1));
+      at = end + 1;
+    }
+    context.time_zone = settings["time zone"];
+    settings.erase("time zone");
+    context.settings = {settings.begin(), settings.end()};
   }
 
   const std::set<std::string>& known() {

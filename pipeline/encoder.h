@@ -8,6 +8,7 @@
 
 #include "pipeline/block.h"
 #include "pipeline/block_split.h"
+#include "pipeline/metadata_json.h"
 
 namespace millrace {
 
@@ -35,8 +36,5 @@ class Encoder {
 void splice_columns(std::string_view payload, std::string_view columns_json, std::string& out);
 // How many rows the message holds: its top-level JSON objects, but one at least.
 std::size_t count_rows(std::string_view payload);
-// A JSON string with quotes. Bytes that are not UTF-8 pass as they are: ClickHouse strings are
-// bytes.
-void append_json_string(std::string_view text, std::string& out);
 
 }  // namespace millrace

@@ -12,9 +12,9 @@ LaneWait describe_failure(const std::exception& error) {
   if (transport == nullptr) return failure;
 
   failure.disposition = transport->disposition();
+  failure.code = transport->code();
   failure.reason = transport->name().empty() ? "transport" : transport->name();
   if (const auto* server = dynamic_cast<const ClickHouseError*>(&error)) {
-    failure.code = server->code();
     failure.reason = !server->details().name.empty() ? server->details().name
                      : server->code() != 0
                          ? "code_" + std::to_string(server->code())

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "pipeline/encoded_body.h"
 #include "pipeline/restart_check.h"
 #include "pipeline/table_target.h"
 #include "transport/client.h"
@@ -17,7 +18,9 @@ class BlockSender {
   virtual ~BlockSender() = default;
   // One attempt to insert `body`, one block of rows. Throws TransportError and its kind.
   virtual QuerySummary send(const TableTarget& target, const std::string& token,
-                            BodyPieces body) = 0;
+                            const EncodedBody& body) = 0;
+  // What decides how JSON rows of this table become Native. Throws like send.
+  virtual EncodeFacts encode_facts(const TableTarget&) { return {}; }
   // A cheap question that succeeds when sending to this table has a chance again: while a lane
   // waits the block itself is not uploaded over and over. Throws like send.
   virtual void probe(const TableTarget& target) = 0;

@@ -112,6 +112,8 @@ struct TableStats {
   std::array<Counter, kStages> stage_nanoseconds;  // by Stage
   LabelledCounter retries;                         // by error code name, or kind of network error
   GuaranteeNote guarantee;                         // exactly once
+  LabelledCounter encoded_blocks;                  // bodies made, by their format
+  LabelledCounter passed_on;                       // why JSON is not encoded, by column
   Histogram insert_seconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
   Histogram block_rows{1, 10, 100, 1'000, 10'000, 50'000, 100'000, 500'000, 1'000'000};
   Histogram block_bytes{1 << 10, 16 << 10, 128 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20};

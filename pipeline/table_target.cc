@@ -64,9 +64,14 @@ std::string_view to_string(Delivery delivery) {
   return "";
 }
 
+bool TableTarget::encodes() const {
+  return encoding == Encoding::kNative && contains(kJsonRowFormats, format);
+}
+
 BufferLayout TableTarget::layout() const {
   BufferLayout layout;
   layout.add_separator = framing_of(format) == Framing::kLines;
+  if (encodes()) layout.budget_factor = 2;
   if (!columns.any()) return layout;
   if (!contains(kJsonRowFormats, format)) {
     throw std::invalid_argument("format " + format +

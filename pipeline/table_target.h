@@ -47,10 +47,17 @@ enum class ExpiredPlan {
   kVerify,  // rows are looked for, and those that are missing sent
 };
 
+// What a body is made of.
+enum class Encoding {
+  kNative,  // JSON rows become columns here, where the table allows it (encode/)
+  kAsIs,    // messages are passed on, for the server to read
+};
+
 struct TableTarget {
   std::string pipeline;
   std::string table;  // `name` or `database.name`
   std::string format = "JSONEachRow";
+  Encoding encoding = Encoding::kAsIs;
   Delivery delivery = Delivery::kAtLeastOnce;
   ExpiredPlan on_expired_plan = ExpiredPlan::kStop;
   MetadataColumns columns;
@@ -58,6 +65,7 @@ struct TableTarget {
   // For records that ClickHouse refuses; without one a block with such a record waits.
   std::shared_ptr<DeadLetterStore> dead_letters = nullptr;
 
+  bool encodes() const;  // its messages are JSON rows that we read
   // Throws std::invalid_argument for metadata columns with a format other than JSONEachRow.
   BufferLayout layout() const;
   // Of all that decides which rows a range of offsets becomes: blocks that were planned under one

@@ -13,11 +13,10 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kAfterAbort{1};
 // How often to look whether the source has made sure that a lane is still ours.
 constexpr std::chrono::milliseconds kUntilOwned{50};
-// So many are stored together; they are kept in memory until then.
-constexpr std::size_t kLettersAtOnce = 1'000;
-constexpr int kTooManyParts = 252;
 // Each repair can be lost as the insert was, if the server is killed again.
 constexpr unsigned kMostRepairs = 5;
+// For one insert; somebody may alter the table again meanwhile.
+constexpr unsigned kMostPlans = 3;
 
 void add_stage(TableStats& stats, Stage stage, std::chrono::nanoseconds time) {
   if (time.count() <= 0) return;
@@ -29,24 +28,6 @@ std::size_t total_bytes(BodyPieces pieces) {
   std::size_t bytes = 0;
   for (const std::string_view piece : pieces) bytes += piece.size();
   return bytes;
-}
-
-DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
-  const RecordEntry& record = block.buffer.entries()[index];
-  const LaneId& lane = block.lane->id();
-  DeadLetter letter;
-  letter.pipeline = block.target->pipeline;
-  letter.table = block.target->table;
-  letter.format = block.target->format;
-  letter.group = lane.group;
-  letter.topic = lane.topic;
-  letter.partition = lane.partition;
-  letter.offset = record.offset;
-  letter.token = block.token_of_record(index);
-  letter.attempts = block.failures + 1;
-  letter.time = std::chrono::system_clock::now();
-  letter.payload = record.payload();
-  return letter;
 }
 
 // The part's records of which the table lacks rows.
@@ -84,12 +65,6 @@ TransportError plan_expired(const InsertBlock& block) {
           {.name = "PLAN_EXPIRED"}};
 }
 
-// The message of a failed store names it, and what to do.
-class DeadLettersNotStored : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
 }  // namespace
 
 Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender,
@@ -102,6 +77,7 @@ Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> send
       budget_(budget),
       stats_(stats),
       log_(std::move(log)),
+      encoder_([this](const TableTarget& target) { return sender_->encode_facts(target); }, log_),
       random_(std::random_device{}()) {
   set_operation("idle", nullptr);
 }
@@ -130,12 +106,6 @@ void Worker::process(InsertBlockPtr block) {
     LaneWait failure = describe_failure(error);
     failure.disposition = retry_.disposition_of(error);
     put_back(std::move(block), std::move(failure), error.may_have_been_applied());
-  } catch (const DeadLettersNotStored& error) {
-    LaneWait failure;
-    failure.disposition = Disposition::kWait;
-    failure.reason = "DEAD_LETTERS_NOT_STORED";
-    failure.message = error.what();
-    put_back(std::move(block), std::move(failure), false);
   } catch (const std::exception& error) {
     put_back(std::move(block), describe_failure(error), true);
   }
@@ -190,6 +160,8 @@ void Worker::deliver_next(InsertBlock& block) {
   if (!part.without.empty()) store_dead_letters(block);
   try {
     send(block, part);
+  } catch (const RowsNotEncoded& rows) {
+    return refuse(block, rows);
   } catch (const TransportError& error) {
     switch (retry_.disposition_of(error)) {
       case Disposition::kSplit:
@@ -222,58 +194,6 @@ void Worker::send(InsertBlock& block, const BlockPart& part) {
         renew_token(block);
     }
   }
-}
-
-void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
-  const bool divisible = error.code() == kTooManyParts;  // no row is at fault, there are too many
-  if (!divisible && block.target->dead_letters == nullptr) throw;
-  const bool all = retry_.disposition_of(error) == Disposition::kDeadLetter;
-  if (part.records() > (all ? kLettersAtOnce : 1)) {
-    const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
-    return block.split.refuse(answer != nullptr && !all ? named_row(answer->message()) : 0);
-  }
-  if (block.target->dead_letters == nullptr) throw;
-  add_dead_letters(block, part, error);
-  block.split.drop();
-  if (block.letters.size() >= kLettersAtOnce) store_dead_letters(block);
-}
-
-void Worker::add_dead_letters(InsertBlock& block, const BlockPart& part,
-                              const TransportError& error) {
-  const LaneWait failure = describe_failure(error);
-  for (std::size_t n = 0; n < part.records(); ++n) {
-    const std::size_t index = part.record(n);
-    DeadLetter letter = dead_letter_of(block, index);
-    if (block.target->columns.any()) {
-      letter.sent = encoder_.encode(block, {index, index + 1, {}}).front();
-    }
-    letter.code = failure.code;
-    letter.reason = failure.reason;
-    letter.message = failure.message;
-    block.letters.push_back(std::move(letter));
-  }
-}
-
-void Worker::store_dead_letters(InsertBlock& block) {
-  if (block.letters.empty()) return;
-  set_operation("store dead letters", &block);
-  DeadLetterStore& store = *block.target->dead_letters;
-  try {
-    store.store(block.letters);
-  } catch (const AbortedError&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw DeadLettersNotStored(std::to_string(block.letters.size()) +
-                               " records that ClickHouse refuses can't be kept in " + store.name() +
-                               ": " + error.what());
-  }
-  for (const DeadLetter& letter : block.letters) {
-    block.target->stats->dead_letters.add(letter.reason);
-  }
-  stop_at(StopPoint::kDeadLettersStored);
-  block.done.dead_lettered += block.letters.size();
-  log_(dead_letter_event(block, store.name()));
-  block.letters.clear();
 }
 
 // Whether a success says that the rows are there.
@@ -321,11 +241,24 @@ BlockPart Worker::find_missing(const InsertBlock& block, const BlockPart& part) 
 }
 
 void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string& token) {
-  set_operation("encode", &block);
-  const SteadyTime encode_started = steady_clock::now();
-  const std::vector<std::string_view> body = encoder_.encode(block, part);
-  add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - encode_started);
+  for (unsigned plans = 1;; ++plans) {
+    set_operation("encode", &block);
+    const SteadyTime started = steady_clock::now();
+    const EncodedBody& body = encoder_.encode(block, part);
+    add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - started);
+    try {
+      return insert_body(block, part.records(), token, body);
+    } catch (const ClickHouseError& error) {
+      // The table was altered since it was asked for its columns: the same rows in another form.
+      const bool again = error.disposition() != Disposition::kRetry && plans < kMostPlans &&
+                         encoder_.plan_again(*block.target);
+      if (!again) throw;
+    }
+  }
+}
 
+void Worker::insert_body(InsertBlock& block, std::size_t records, const std::string& token,
+                         const EncodedBody& body) {
   set_operation("insert", &block);
   const InFlight in_flight(stats_.inserts_in_flight);
   // The block paid for a body of the size of its records; columns can make it larger.
@@ -342,14 +275,14 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
   TableStats& stats = *block.target->stats;
   stats.insert_seconds.observe(
       std::chrono::duration<double>(steady_clock::now() - started).count());
-  stats.block_bytes.observe(static_cast<double>(total_bytes(body)));
+  stats.block_bytes.observe(static_cast<double>(total_bytes(body.pieces)));
   add_stage(stats, Stage::kSessionWait, summary.acquire_time);
   add_stage(stats, Stage::kSend, summary.send_time);
   add_stage(stats, Stage::kServer, summary.response_time);
   // A message may hold several rows, and views add theirs: only too few say something.
-  if (summary.has_counts && summary.written_rows < part.records()) {
-    stats.unwritten_rows.add(part.records() - summary.written_rows);
-    log_(unwritten_event(block, part.records(), summary));
+  if (summary.has_counts && summary.written_rows < records) {
+    stats.unwritten_rows.add(records - summary.written_rows);
+    log_(unwritten_event(block, records, summary));
   }
 }
 

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "pipeline/block_queue.h"
-#include "pipeline/encoder.h"
+#include "pipeline/body_encoder.h"
 #include "pipeline/retry_policy.h"
 #include "pipeline/sender.h"
 #include "pipeline/worker_events.h"
@@ -61,8 +61,11 @@ class Worker {
   void insert_missing(InsertBlock& block, const BlockPart& part);
   BlockPart find_missing(const InsertBlock& block, const BlockPart& part);
   void insert(InsertBlock& block, const BlockPart& part, const std::string& token);
+  void insert_body(InsertBlock& block, std::size_t records, const std::string& token,
+                   const EncodedBody& body);
   void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);
-  void add_dead_letters(InsertBlock& block, const BlockPart& part, const TransportError& error);
+  void refuse(InsertBlock& block, const RowsNotEncoded& rows);
+  void add_dead_letter(InsertBlock& block, std::size_t index, const LaneWait& why);
   void store_dead_letters(InsertBlock& block);
   void acknowledge(const InsertBlock& block);
   void put_back(InsertBlockPtr block, LaneWait failure, bool may_have_been_applied);
@@ -76,7 +79,7 @@ class Worker {
   ByteBudget& budget_;
   WorkerStats& stats_;
   const LogSink log_;
-  Encoder encoder_;
+  BodyEncoder encoder_;
   std::minstd_rand random_;
   mutable Mutex status_mutex_;
   WorkerStatus status_ GUARDED_BY(status_mutex_);

@@ -70,6 +70,7 @@ struct PipelineConfig {
   std::string table;                          // empty: the topic's name
   std::map<std::string, std::string> tables;  // topic -> table; wins over `table`
   std::string format = "JSONEachRow";
+  Encoding encoding = Encoding::kNative;
   MetadataColumns columns;
   BatchLimits batch;
   LaneLimits lanes;

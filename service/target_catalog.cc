@@ -11,6 +11,7 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->pipeline = config_.name;
     made->table = table;
     made->format = config_.format;
+    made->encoding = config_.encoding;
     made->delivery = config_.kafka.delivery;
     made->on_expired_plan = config_.on_expired_plan;
     made->columns = config_.columns;

@@ -67,6 +67,7 @@ std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
   missed_.clear();
   row_of_message_ = 0;
   reading_ = nullptr;
+  unknown_field_ = false;
   if (!columns_json.empty()) columns_json_.assign(columns_json).append(kReadAhead, '\0');
   JsonCursor in(payload);
   try {
@@ -76,7 +77,11 @@ std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
     EncodeFailure failure;
     failure.row = row_of_message_;
     failure.reason = refusal.what;
-    if (reading_ != nullptr) failure.column = reading_->column->name;
+    failure.unknown_field = unknown_field_;
+    if (reading_ != nullptr) {
+      failure.column = reading_->column->name;
+      failure.type = reading_->column->type;
+    }
     // A refusal of what was put in front of the fields has no place in the message.
     const bool inside =
         refusal.at >= payload.data() && refusal.at <= payload.data() + payload.size();
@@ -137,6 +142,7 @@ void NativeEncoder::read_fields(JsonCursor& in, bool object) {
 void NativeEncoder::read_field(JsonCursor& in) {
   if (plan_->skips_unknown_fields() && seen_ == fields_.size()) {
     read_name(in);  // with all columns seen ClickHouse does not look at names any more
+    skipped_fields_ = true;
     return in.skip_value();
   }
   // What is most often: the field that came here in the row before.
@@ -179,7 +185,11 @@ NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
     ++alike;
   }
   if (alike == 1) return field;
-  if (alike == 0 && plan_->skips_unknown_fields()) return nullptr;
+  if (alike == 0 && plan_->skips_unknown_fields()) {
+    skipped_fields_ = true;
+    return nullptr;
+  }
+  unknown_field_ = alike == 0;
   in.at = start;
   in.refuse((alike == 0 ? "the table has no column " : "more than one column is like ") +
             std::string(name));
@@ -228,6 +238,7 @@ void NativeEncoder::roll_back(std::size_t rows) {
 NativeBlock NativeEncoder::finish() {
   NativeBlock block;
   block.rows = rows_;
+  block.skipped_fields = skipped_fields_;
   body_.clear();
   if (rows_ == 0) return block;
   std::vector<const Field*> sent;
@@ -271,6 +282,7 @@ void NativeEncoder::add_column_for_empty_rows(std::vector<const Field*>& sent) c
 
 void NativeEncoder::clear() {
   rows_ = 0;
+  skipped_fields_ = false;
   missed_.clear();
   body_.clear();
   for (const auto& writer : writers_) writer->clear();

@@ -29,8 +29,10 @@ namespace millrace {
 struct EncodeFailure {
   std::size_t row = 0;  // of the message, from 0
   std::string column;   // empty: between fields, or outside of a row
+  std::string type;     // the column's
   std::string reason;
-  std::size_t position = 0;  // byte of the message
+  std::size_t position = 0;    // byte of the message
+  bool unknown_field = false;  // the table has no column of that name
 };
 
 struct NativeBlock {
@@ -40,6 +42,8 @@ struct NativeBlock {
   // Some rows lack a column whose default only the server can compute: all of the rows must be sent
   // as they are, and so the others of this table. There are no pieces then.
   std::optional<CannotEncode> cannot{};
+  // Fields were left out because the table has no column for them. It may have one by now.
+  bool skipped_fields = false;
 };
 
 // `"name":`, to be found where a field should begin.
@@ -117,6 +121,8 @@ class NativeEncoder {
   std::size_t seen_ = 0, row_of_message_ = 0;
   Field* last_ = nullptr;  // the field before this one
   const Field* reading_ = nullptr;
+  bool unknown_field_ = false;   // of the message in hand, refused for it
+  bool skipped_fields_ = false;  // of the block
 };
 
 }  // namespace millrace

@@ -18,6 +18,7 @@ namespace millrace {
 // A column as DESCRIBE TABLE has it.
 struct TableColumn {
   std::string name, type, default_kind, default_expression;
+  bool operator==(const TableColumn&) const = default;
 };
 
 // What else decides the meaning of a row.
@@ -26,6 +27,7 @@ struct EncodeContext {
   // As an insert of this table in JSONEachRow would have them: the user's, and the server's own of
   // those in relied_on_settings().
   std::map<std::string, std::string> settings{};
+  bool operator==(const EncodeContext&) const = default;
 };
 // Names of settings that change what JSON means, for which a server may have another default.
 std::vector<std::string_view> relied_on_settings();

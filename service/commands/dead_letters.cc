@@ -162,7 +162,7 @@ bool replay(Archives& archives) {
         target.columns = pipeline.columns;
         try {
           const std::string_view row = letter.row();
-          (void)sender->send(target, letter.token, {&row, 1});
+          (void)sender->send(target, letter.token, {target.format, {}, {row}});
         } catch (const ClickHouseError& error) {
           ++refused;
           std::cerr << letter.token << ": " << error.what() << '\n';

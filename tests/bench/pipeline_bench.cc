@@ -47,7 +47,9 @@ constexpr std::size_t kBudgetBytes = 512u << 20;
 
 class DiscardingSender final : public BlockSender {
  public:
-  QuerySummary send(const TableTarget&, const std::string&, BodyPieces) override { return {}; }
+  QuerySummary send(const TableTarget&, const std::string&, const EncodedBody&) override {
+    return {};
+  }
   void probe(const TableTarget&) override {}
   std::string session_id() const override { return session_id_; }
 

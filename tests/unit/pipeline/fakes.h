@@ -124,9 +124,9 @@ class FakeSender final : public BlockSender {
  public:
   explicit FakeSender(std::shared_ptr<SendScript> script) : script_(std::move(script)) {}
 
-  QuerySummary send(const TableTarget&, const std::string& token, BodyPieces body) override {
+  QuerySummary send(const TableTarget&, const std::string& token, const EncodedBody& body) override {
     Sent sent{token, ""};
-    for (const std::string_view piece : body) sent.body += piece;
+    for (const std::string_view piece : body.pieces) sent.body += piece;
     script_->on_send(sent);
     QuerySummary summary;
     summary.repeated = script_->repeated;

@@ -1,0 +1,129 @@
+// The worker's part of a refused block: what is sent next, and what becomes a dead letter.
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "pipeline/failure.h"
+#include "pipeline/stop_hook.h"
+#include "pipeline/worker.h"
+
+namespace millrace {
+namespace {
+
+// So many are stored together; they are kept in memory until then.
+constexpr std::size_t kLettersAtOnce = 1'000;
+constexpr int kTooManyParts = 252;
+
+DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
+  const RecordEntry& record = block.buffer.entries()[index];
+  const LaneId& lane = block.lane->id();
+  DeadLetter letter;
+  letter.pipeline = block.target->pipeline;
+  letter.table = block.target->table;
+  letter.format = block.target->format;
+  letter.group = lane.group;
+  letter.topic = lane.topic;
+  letter.partition = lane.partition;
+  letter.offset = record.offset;
+  letter.token = block.token_of_record(index);
+  letter.attempts = block.failures + 1;
+  letter.time = std::chrono::system_clock::now();
+  letter.payload = record.payload();
+  return letter;
+}
+
+// The code that ClickHouse has for a value that a column of the type does not take, about: its own
+// depends on where in the value it gives up.
+int code_for(std::string_view type) {
+  constexpr std::array<std::pair<std::string_view, int>, 12> kCodes = {{{"UUID", 376},
+                                                                        {"Enum", 691},
+                                                                        {"Decimal", 69},
+                                                                        {"DateTime", 41},
+                                                                        {"Date", 38},
+                                                                        {"Int", 72},
+                                                                        {"UInt", 72},
+                                                                        {"Float", 72},
+                                                                        {"BFloat16", 72},
+                                                                        {"Bool", 467},
+                                                                        {"IPv4", 675},
+                                                                        {"IPv6", 676}}};
+  for (const std::string_view wrapper : {"LowCardinality(", "Nullable("}) {
+    if (type.starts_with(wrapper)) type.remove_prefix(wrapper.size());
+  }
+  const auto found = std::find_if(kCodes.begin(), kCodes.end(),
+                                  [&](const auto& each) { return type.starts_with(each.first); });
+  return found == kCodes.end() ? 27 : found->second;
+}
+
+// What ClickHouse would say, so that one rule decides of both.
+TransportError as_server_error(const EncodeFailure& failure) {
+  const int code = failure.unknown_field ? 117 : code_for(failure.type);
+  const std::string column = failure.column.empty() ? "" : "column " + failure.column + ": ";
+  return TransportError(
+      column + failure.reason + ", at byte " + std::to_string(failure.position) + " of the message",
+      Disposition::kSplit, false, {.code = code, .name = std::string(error_code_name(code))});
+}
+
+}  // namespace
+
+void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
+  const bool divisible = error.code() == kTooManyParts;  // no row is at fault, there are too many
+  if (!divisible && block.target->dead_letters == nullptr) throw;
+  const bool all = retry_.disposition_of(error) == Disposition::kDeadLetter;
+  if (part.records() > (all ? kLettersAtOnce : 1)) {
+    const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
+    return block.split.refuse(answer != nullptr && !all ? named_row(answer->message()) : 0);
+  }
+  if (block.target->dead_letters == nullptr) throw;
+  const LaneWait why = describe_failure(error);
+  for (std::size_t n = 0; n < part.records(); ++n) add_dead_letter(block, part.record(n), why);
+  block.split.drop();
+  if (block.letters.size() >= kLettersAtOnce) store_dead_letters(block);
+}
+
+// The server is not asked: it would refuse them, too.
+void Worker::refuse(InsertBlock& block, const RowsNotEncoded& rows) {
+  for (const RowsNotEncoded::Record& record : rows.records()) {
+    const TransportError error = as_server_error(record.failure);
+    const Disposition disposition = retry_.disposition_of(error);
+    const bool waits = disposition == Disposition::kWait || disposition == Disposition::kRetry;
+    if (waits || block.target->dead_letters == nullptr) throw error;
+    add_dead_letter(block, record.index, describe_failure(error));
+    block.split.drop(record.index);
+    if (block.letters.size() >= kLettersAtOnce) store_dead_letters(block);
+  }
+}
+
+void Worker::add_dead_letter(InsertBlock& block, std::size_t index, const LaneWait& why) {
+  DeadLetter letter = dead_letter_of(block, index);
+  if (block.target->columns.any()) letter.sent = encoder_.as_json(block, index);
+  letter.code = why.code;
+  letter.reason = why.reason;
+  letter.message = why.message;
+  block.letters.push_back(std::move(letter));
+}
+
+void Worker::store_dead_letters(InsertBlock& block) {
+  if (block.letters.empty()) return;
+  set_operation("store dead letters", &block);
+  DeadLetterStore& store = *block.target->dead_letters;
+  try {
+    store.store(block.letters);
+  } catch (const AbortedError&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw TransportError(std::to_string(block.letters.size()) +
+                             " records that are refused can't be kept in " + store.name() + ": " +
+                             error.what(),
+                         Disposition::kWait, false, {.name = "DEAD_LETTERS_NOT_STORED"});
+  }
+  for (const DeadLetter& letter : block.letters) {
+    block.target->stats->dead_letters.add(letter.reason);
+  }
+  stop_at(StopPoint::kDeadLettersStored);
+  block.done.dead_lettered += block.letters.size();
+  log_(dead_letter_event(block, store.name()));
+  block.letters.clear();
+}
+
+}  // namespace millrace
