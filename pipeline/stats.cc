@@ -1,6 +1,7 @@
 #include "pipeline/stats.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 
@@ -54,7 +55,14 @@ std::map<std::string, std::uint64_t> LabelledCounter::values() const {
 
 void GuaranteeNote::set(Value value) {
   const MutexLock lock(mutex_);
+  if (value_ == value) return;
   value_ = std::move(value);
+  news_ = true;
+}
+
+std::optional<GuaranteeNote::Value> GuaranteeNote::take_news() {
+  const MutexLock lock(mutex_);
+  return std::exchange(news_, false) ? value_ : std::nullopt;
 }
 
 std::optional<GuaranteeNote::Value> GuaranteeNote::value() const {

@@ -90,13 +90,16 @@ class GuaranteeNote {
   struct Value {
     bool holds = false;
     std::string text;
+    bool operator==(const Value&) const = default;
   };
   void set(Value value);
   std::optional<Value> value() const;
+  std::optional<Value> take_news();  // the value, once after it became another one
 
  private:
   mutable Mutex mutex_;
   std::optional<Value> value_ GUARDED_BY(mutex_);
+  bool news_ GUARDED_BY(mutex_) = false;
 };
 
 // Of one table of one pipeline. Thread-safe.

@@ -270,6 +270,8 @@ void Worker::insert_body(InsertBlock& block, std::size_t records, const std::str
   stop_at(StopPoint::kBeforeSend);
   const QuerySummary summary = sender_->send(*block.target, token, body);
   stop_at(StopPoint::kSent);
+  if (const auto news = block.target->stats->guarantee.take_news())
+    log_(guarantee_event(*block.target, *news));
   // The answer is that of a second try: the first ended without one.
   if (summary.repeated && !block.unknown_since) block.unknown_since = started;
   TableStats& stats = *block.target->stats;

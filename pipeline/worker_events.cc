@@ -82,6 +82,15 @@ LogEvent recovered_event(const InsertBlock& block, const LaneWait& failure,
           fields_of(block)};
 }
 
+LogEvent guarantee_event(const TableTarget& target, const GuaranteeNote::Value& guarantee) {
+  const bool disappoints = !guarantee.holds && target.delivery == Delivery::kExactlyOnce;
+  return {
+      disappoints ? LogLevel::kWarning : LogLevel::kInfo,
+      "guarantee/" + target.pipeline + "/" + target.table,
+      "table " + target.table + ": " + (guarantee.holds ? "" : "at_least_once: ") + guarantee.text,
+      {{"pipeline", target.pipeline}, {"table", target.table}}};
+}
+
 LogEvent token_renewed_event(const InsertBlock& block) {
   LogEvent event{LogLevel::kWarning, key_of("token_renewed", block),
                  "ClickHouse was restarted while an insert into " + block.target->table +

@@ -30,6 +30,7 @@ LogEvent recovered_event(const InsertBlock& block, const LaneWait& failure,
 LogEvent dead_letter_event(const InsertBlock& block, const std::string& store);
 LogEvent unwritten_event(const InsertBlock& block, std::size_t records,
                          const QuerySummary& summary);
+LogEvent guarantee_event(const TableTarget& target, const GuaranteeNote::Value& guarantee);
 LogEvent token_renewed_event(const InsertBlock& block);
 LogEvent rows_missing_event(const InsertBlock& block, std::size_t records);
 

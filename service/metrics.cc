@@ -142,7 +142,7 @@ auto lanes_where(Predicate predicate) {
 }
 
 template <class Map>
-auto per_table_and_code(Map TableSnapshot::*map) {
+auto per_table_and_label(Map TableSnapshot::*map) {
   return [map](const StatusSnapshot& s, Samples& out) {
     for (const auto& p : s.pipelines) {
       for (const auto& t : p.tables) {
@@ -311,11 +311,11 @@ std::vector<Declaration> table_metrics() {
        per_table(&TableSnapshot::block_bytes)},
       {"millrace_retries_total", Counter, "pipeline table code",
        "Attempts that failed and were put back, by ClickHouse's error or kind of network error.",
-       per_table_and_code(&TableSnapshot::retries)},
+       per_table_and_label(&TableSnapshot::retries)},
       {"millrace_dead_letters_total", Counter, "pipeline table code",
        "Records that ClickHouse refused even alone and that were put aside, by its error; see "
        "`millrace dead-letters list`.",
-       per_table_and_code(&TableSnapshot::dead_letters)},
+       per_table_and_label(&TableSnapshot::dead_letters)},
       {"millrace_unwritten_rows_total", Counter, "pipeline table",
        "Records that ClickHouse took without reporting a row for each: some are empty, or two of "
        "them together read as one row.",
@@ -327,6 +327,13 @@ std::vector<Declaration> table_metrics() {
       {"millrace_abandoned_blocks_total", Counter, "pipeline table",
        "Blocks not sent because their lane went to another owner, who reads them again.",
        per_table(&TableSnapshot::abandoned_blocks)},
+      {"millrace_encoded_blocks_total", Counter, "pipeline table format",
+       "Bodies of inserts made, by the format that was sent.",
+       per_table_and_label(&TableSnapshot::encoded_blocks)},
+      {"millrace_passed_on_total", Counter, "pipeline table column",
+       "How often a worker found that rows of this table must be sent as JSON, which costs "
+       "ClickHouse more, by the column that is the cause.",
+       per_table_and_label(&TableSnapshot::passed_on)},
       {"millrace_stage_seconds_total", Counter, "pipeline table stage",
        "Time blocks spent in each stage.", per_table_and<Stage>(&TableSnapshot::stage_seconds)},
   };

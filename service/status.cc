@@ -53,6 +53,8 @@ void add(TableSnapshot& sum, const TableStats& stats) {
   if (const auto guarantee = stats.guarantee.value()) sum.guarantee = guarantee;
   add(sum.retries, stats.retries);
   add(sum.dead_letters, stats.dead_letters);
+  add(sum.encoded_blocks, stats.encoded_blocks);
+  add(sum.passed_on, stats.passed_on);
   add(sum.insert_seconds, stats.insert_seconds.snapshot());
   add(sum.block_rows, stats.block_rows.snapshot());
   add(sum.block_bytes, stats.block_bytes.snapshot());

@@ -78,6 +78,8 @@ void write_table(JsonWriter& json, const TableSnapshot& table, const std::string
   json.end_object();
   write_counts(json, "retries", table.retries);
   write_counts(json, "dead_letters", table.dead_letters);
+  write_counts(json, "encoded_blocks", table.encoded_blocks);
+  write_counts(json, "passed_on", table.passed_on);
   json.member("unwritten_rows", table.unwritten_rows);
   json.member("repaired_rows", table.repaired_rows);
   json.key("stage_seconds").begin_object();

@@ -20,6 +20,8 @@ namespace millrace::testing {
 // What one attempt carried.
 struct Sent {
   std::string token, body;
+  std::string format;
+  std::vector<std::string> columns;
 };
 
 // Plays its script, one step for each send; when the script is over, every send succeeds. Shared by
@@ -61,6 +63,9 @@ class SendScript {
   // What the table has, by the question's offsets and time.
   std::function<RowsByOffset(Cut, std::optional<SteadyTime>)> rows_of_records;
   std::atomic<bool> may_have_forgotten{false};
+  // How the table looks. Set before the first block, or by a step of the script.
+  EncodeFacts facts;
+  std::atomic<std::size_t> facts_asked{0};
   std::size_t restart_questions() const {
     const MutexLock lock(mutex_);
     return restart_questions_;
@@ -124,8 +129,9 @@ class FakeSender final : public BlockSender {
  public:
   explicit FakeSender(std::shared_ptr<SendScript> script) : script_(std::move(script)) {}
 
-  QuerySummary send(const TableTarget&, const std::string& token, const EncodedBody& body) override {
-    Sent sent{token, ""};
+  QuerySummary send(const TableTarget&, const std::string& token,
+                    const EncodedBody& body) override {
+    Sent sent{token, "", std::string(body.format), {body.columns.begin(), body.columns.end()}};
     for (const std::string_view piece : body.pieces) sent.body += piece;
     script_->on_send(sent);
     QuerySummary summary;
@@ -142,6 +148,10 @@ class FakeSender final : public BlockSender {
   RowsByOffset rows_of_records(const TableTarget&, const LaneId&, Cut range,
                                std::optional<SteadyTime> since) override {
     return script_->rows_of_records(range, since);
+  }
+  EncodeFacts encode_facts(const TableTarget&) override {
+    ++script_->facts_asked;
+    return script_->facts;
   }
   bool may_have_forgotten(const TableTarget&, SteadyTime) override {
     return script_->may_have_forgotten;

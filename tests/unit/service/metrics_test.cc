@@ -160,9 +160,9 @@ TEST(Metrics, NamesFollowTheConventionsOfPrometheus) {
 
 // An offset, a query ID or a session ID as a label makes a new series for ever.
 TEST(Metrics, LabelsComeFromTheBoundedSet) {
-  const std::set<std::string> allowed{"pipeline", "table",     "source",  "reason",
-                                      "code",     "stage",     "kind",    "cause",
-                                      "topic",    "partition", "version", "build"};
+  const std::set<std::string> allowed{"pipeline", "table", "source", "reason", "code",
+                                      "stage",    "kind",  "cause",  "topic",  "partition",
+                                      "version",  "build", "column", "format"};
   for (const auto& [name, family] : parse_exposition(render_metrics(filled_snapshot()))) {
     for (const std::string& label : family.label_names) {
       EXPECT_TRUE(allowed.contains(label)) << name << " has label " << label;
@@ -191,6 +191,9 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_dead_letters_total{pipeline=\"p\",table=\"db.events\",code=\"CANNOT_"
                    "PARSE_NUMBER\"}"),
             8);
+  const std::string of_table = "{pipeline=\"p\",table=\"db.events\",";
+  EXPECT_EQ(sample("millrace_encoded_blocks_total" + of_table + "format=\"Native\"}"), 11);
+  EXPECT_EQ(sample("millrace_passed_on_total" + of_table + "column=\"v\"}"), 12);
   EXPECT_EQ(sample("millrace_repaired_rows_total{pipeline=\"p\",table=\"db.events\"}"), 10);
   EXPECT_EQ(sample("millrace_unwritten_rows_total{pipeline=\"p\",table=\"db.events\"}"), 9);
   EXPECT_EQ(sample("millrace_ledger_difference_records{pipeline=\"p\"}"), 1);

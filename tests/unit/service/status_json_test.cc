@@ -33,6 +33,8 @@ TEST(StatusJson, HasEveryPartOfTheSnapshot) {
   EXPECT_EQ(json["pipelines.0.tables.0.guarantee"], "\"exactly_once");
   EXPECT_THAT(json["pipelines.0.tables.0.guarantee_because"], HasSubstr("10000"));
   EXPECT_EQ(json["pipelines.0.tables.0.repaired_rows"], "10");
+  EXPECT_EQ(json["pipelines.0.tables.0.encoded_blocks.Native"], "11");
+  EXPECT_EQ(json["pipelines.0.tables.0.passed_on.v"], "12");
   EXPECT_EQ(json["pipelines.0.source.messages"], "41");
   EXPECT_EQ(json["pipelines.0.source.rebalances.assign"], "48");
   EXPECT_EQ(json["pipelines.0.tables.0.inserted_rows"], "1000");

@@ -24,6 +24,8 @@ TableSnapshot filled_table() {
   for (std::size_t i = 0; i < kStages; ++i) table.stage_seconds[i] = 0.5 + static_cast<double>(i);
   table.retries = {{"TIMEOUT_EXCEEDED", 6}, {"timeout", 7}};
   table.dead_letters = {{"CANNOT_PARSE_NUMBER", 8}};
+  table.encoded_blocks = {{"Native", 11}};
+  table.passed_on = {{"v", 12}};
   table.unwritten_rows = 9, table.repaired_rows = 10;
   table.guarantee = {true, "replicated_deduplication_window is 10000"};
   table.insert_seconds = histogram({0.1, 1}, {2, 0, 1}, 12.5);
