@@ -27,9 +27,11 @@ class FailureTableOfServers : public FailureStage {
     EXPECT_EQ(millrace->metric("millrace_inserted_blocks_total"), 1);
     return millrace;
   }
-  // … and is lost there.
-  static void lose_answers() {
+  // … and is lost there, and so is that of a repeat on another connection.
+  static void lose_answers(const Millrace& millrace) {
+    to_clickhouse().refuse(true);
     to_clickhouse().reset_all();
+    EXPECT_TRUE(eventually([&] { return retries(millrace) > 0; }, kPatience, "it has failed"));
     to_clickhouse().calm();
   }
   static double retries(const Millrace& millrace, const std::vector<std::string>& labels = {}) {
@@ -118,7 +120,7 @@ TEST_F(FailureTableOfServers, ViewThatFailsBehindOneThatDoesNot) {
 TEST_F(FailureTableOfServers, AnswerThatIsLost) {
   set_up_rows(2 * kBlockRows);
   const auto millrace = insert_second_without_answer();
-  lose_answers();
+  lose_answers(*millrace);
   expect_exact(2 * kBlockRows);
   EXPECT_EQ(millrace->stop(), 0);
 }
@@ -136,7 +138,7 @@ TEST_F(FailureTableOfServers, ClickHouseRestartBetweenTwoTries) {
       clickhouse().stop();
     }
     clickhouse().start();
-    lose_answers();
+    lose_answers(*millrace);
     expect_exact(2 * kBlockRows);
     EXPECT_EQ(millrace->stop(), 0);
   }
@@ -202,7 +204,7 @@ TEST_F(FailureTableOfServers, WindowThatIsTooSmallDoublesAndIsRefused) {
   for (const char* other : {"1000000", "1000001"}) {
     clickhouse().query("INSERT INTO " + name() + " VALUES (" + other + ", 'another block')");
   }
-  lose_answers();
+  lose_answers(*millrace);
   ASSERT_TRUE(commits(2 * kBlockRows));
   EXPECT_EQ(duplicate_rows(clickhouse(), name()), kBlockRows);
   EXPECT_EQ(millrace->log().find("token_renewed"), std::string::npos);
@@ -220,7 +222,7 @@ TEST_F(FailureTableOfServers, TruncatedBlockComesBackIfItHadNoAnswer) {
   set_up_rows(2 * kBlockRows);
   const auto millrace = insert_second_without_answer();
   clickhouse().query("TRUNCATE TABLE " + name() + " SYNC");
-  lose_answers();
+  lose_answers(*millrace);
   ASSERT_TRUE(commits(2 * kBlockRows));
   EXPECT_EQ(clickhouse().query("SELECT count(), min(n), max(n) FROM " + name()), "100\t100\t199");
   EXPECT_EQ(millrace->stop(), 0);
@@ -244,7 +246,7 @@ TEST_F(FailureTableOfServers, RecordsThatAreDeletedBetweenTwoTriesAreFewerAndNev
     }
     set_up_rows(3 * kBlockRows);
     const auto killed = start(each.sub, {.workers = 1}, each.stop_at);
-    EXPECT_EQ(plan(), "100,100,100");
+    EXPECT_TRUE(plan().starts_with("100")) << plan();
     killed->kill9();
     kafka().delete_records(name(), 0, each.deleted_below);
     const auto next = start(std::string("next_") + each.sub, {.max_rows = 70});
@@ -267,19 +269,19 @@ TEST_F(FailureTableOfServers, TopicThatIsMadeAgainIsNotTakenForWhatItWas) {
   kafka().create_topic(name(), 1);
   ASSERT_TRUE(eventually([&] { return kafka().committed_offsets(name(), name()).empty(); },
                          kPatience, "the group has forgotten the topic"));
-  // Other rows under the same offsets, in a block with the same borders.
-  produce_rows(kafka(), name(), kBlockRows, 2 * kBlockRows, 1);
+  // The same rows under the same offsets, in a block with the same borders: new all the same.
+  produce_rows(kafka(), name(), 0, kBlockRows, 1);
   const auto second = start("second", {.member = ""});
   ASSERT_TRUE(commits(kBlockRows));
-  EXPECT_EQ(table_checksums(clickhouse(), name()),
-            produced_checksums(clickhouse(), 2 * kBlockRows));
+  EXPECT_EQ(rows(), 2 * kBlockRows);
+  EXPECT_EQ(duplicate_rows(clickhouse(), name()), kBlockRows);
   // And once more, while it is read.
   kafka().delete_topic(name());
   kafka().create_topic(name(), 1);
-  produce_rows(kafka(), name(), 2 * kBlockRows, 2 * kBlockRows + 50, 1);
+  produce_rows(kafka(), name(), kBlockRows, kBlockRows + 50, 1);
   ASSERT_TRUE(commits(50)) << second->get("/status").body;
-  EXPECT_EQ(table_checksums(clickhouse(), name()),
-            produced_checksums(clickhouse(), 2 * kBlockRows + 50));
+  EXPECT_EQ(rows(), 2 * kBlockRows + 50);
+  EXPECT_EQ(missing_rows(clickhouse(), name(), kBlockRows + 50), 0u);
   EXPECT_EQ(second->stop(), 0);
 }
 
@@ -294,8 +296,9 @@ TEST_F(FailureTableOfServers, CommitByAnotherToolDoublesOnlyWhatWasInFlight) {
         eventually([&] { return position() == kBlockRows; }, kPatience, "the first block is done"));
     EXPECT_EQ(first->stop(), 3);  // not complete
   }
-  lose_answers();
-  EXPECT_EQ(plan(), "100,100");
+  to_clickhouse().reset_all();
+  to_clickhouse().calm();
+  EXPECT_TRUE(plan().starts_with("100")) << plan();
   ASSERT_TRUE(eventually([&] { return kafka().commit(name(), name(), 0, kBlockRows); }, kPatience,
                          "the group is empty"));
   EXPECT_EQ(plan(), "");
