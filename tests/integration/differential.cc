@@ -5,6 +5,7 @@
 #include <sstream>
 #include <utility>
 
+#include "pipeline/encode/ask_plan.h"
 #include "pipeline/encoder.h"
 #include "transport/error.h"
 
@@ -45,22 +46,7 @@ Differential::Differential(Client& client, const std::string& columns, Settings 
         {.settings = {{"allow_suspicious_low_cardinality_types", "1"},
                       {"allow_suspicious_fixed_string_types", "1"}}});
   }
-  std::vector<TableColumn> table;
-  for (auto& column : client_.describe_table("as_native")) {
-    table.push_back({column.name, column.type, column.default_kind, column.default_expression});
-  }
-  EncodeContext context;
-  context.time_zone = client_.raw_query("SELECT timezone()", {.format = "TSVRaw"});
-  context.time_zone.erase(context.time_zone.find_last_not_of('\n') + 1);
-  for (const std::string_view name : relied_on_settings()) {
-    std::string value = client_.raw_query(
-        "SELECT value FROM system.settings WHERE name = '" + std::string(name) + "'",
-        {.format = "TSVRaw"});
-    value.erase(value.find_last_not_of('\n') + 1);
-    if (!value.empty()) context.settings[std::string(name)] = value;
-  }
-  for (const auto& [name, value] : settings_) context.settings[name] = value;
-  auto plan = NativePlan::make(table, context);
+  auto plan = ask_native_plan(client_, "as_native", settings_);
   if (auto* made = std::get_if<std::shared_ptr<const NativePlan>>(&plan)) {
     plan_ = *made;
     encoder_ = std::make_unique<NativeEncoder>(plan_);

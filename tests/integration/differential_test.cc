@@ -79,6 +79,14 @@ TEST_F(DifferentialTest, ColumnsOfTheRecord) {
   }
 }
 
+TEST_F(DifferentialTest, TheSessionsTimeZoneCounts) {
+  Client own = client();
+  Differential differential(own, "a DateTime, b DateTime64(3), c DateTime('Europe/Berlin')",
+                            {{"session_timezone", "America/New_York"}});
+  expect_none("", differential.feed_each({R"({"n":1,"a":"2024-07-02 03:04:05",
+    "b":"2024-01-02 03:04:05","c":"2024-01-02 03:04:05"})"}));
+}
+
 TEST_F(DifferentialTest, JsonColumns) {
   Client own = client();
   for (const char* type : {"JSON", "JSON(a UInt8, max_dynamic_paths = 3)", "Nullable(JSON)",
