@@ -331,6 +331,35 @@ class BestEffort {
 
 }  // namespace
 
+// The first 18 count.
+static void read_decimals(JsonCursor& in, Moment& moment) {
+  if (!in.take('.')) return;
+  for (; is_digit(in.peek()); ++in.at) {
+    if (moment.fraction_digits == 18) continue;
+    moment.fraction = moment.fraction * 10 + static_cast<unsigned>(*in.at - '0');
+    ++moment.fraction_digits;
+  }
+}
+
+Moment read_time_of_day(JsonCursor& in, bool with_fraction) {
+  Moment moment;
+  moment.negative_fraction = in.take('-');
+  std::size_t first_digits = 0, parts = 1;
+  for (; is_digit(in.peek()); ++first_digits) {
+    if (first_digits == 3) in.refuse("not a time of day");
+    moment.seconds = moment.seconds * 10 + (*in.at++ - '0');
+  }
+  for (; parts < 3 && in.take(':'); ++parts) {
+    const unsigned number = in.left() < 2 ? 1000 : two_digits(in.at);
+    if (number >= 1000) in.refuse("not a time of day");
+    moment.seconds = moment.seconds * 60 + number;
+    in.at += 2;
+  }
+  if (first_digits == 0 || (first_digits == 3 && parts < 3)) in.refuse("not a time of day");
+  if (with_fraction) read_decimals(in, moment);
+  return moment;
+}
+
 Moment DateTimeReader::read(JsonCursor& in, bool with_fraction) {
   return form_ == TimeForm::kBasic ? read_basic(in, with_fraction)
                                    : read_best_effort(in, with_fraction);
@@ -369,13 +398,7 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
     moment.negative_fraction = negative;
   }
   moment.whole_number = in.peek() != '.';
-  if (with_fraction && in.take('.')) {
-    for (; is_digit(in.peek()); ++in.at) {
-      if (moment.fraction_digits == 18) continue;
-      moment.fraction = moment.fraction * 10 + static_cast<unsigned>(*in.at - '0');
-      ++moment.fraction_digits;
-    }
-  }
+  if (with_fraction) read_decimals(in, moment);
   return moment;
 }
 
