@@ -163,7 +163,7 @@ void encode(benchmark::State& state, bool is_wide, std::string_view columns) {
   };
   one_block();  // memory grows once
   const std::uint64_t before = allocations;
-  for (auto _ : state) one_block();
+  while (state.KeepRunning()) one_block();
   report(state, messages, allocations - before);
 }
 
@@ -173,7 +173,7 @@ void walk(benchmark::State& state, bool is_wide) {
   simdjson::ondemand::parser parser;
   std::size_t seen = 0;
   const std::uint64_t before = allocations;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     for (const std::string_view payload : messages.payloads) {
       simdjson::ondemand::document document;
       if (parser.iterate(payload.data(), payload.size(), payload.size() + kReadAhead)

@@ -44,7 +44,7 @@ Differential::Differential(Client& client, const std::string& columns, Settings 
     client_.command(
         std::string("CREATE TABLE ") + table + " (n UInt32, " + columns + ") ENGINE = Memory",
         {.settings = {{"allow_suspicious_low_cardinality_types", "1"},
-                                  {"enable_time_time64_type", "1"},
+                      {"enable_time_time64_type", "1"},
                       {"allow_suspicious_fixed_string_types", "1"}}});
   }
   auto plan = ask_native_plan(client_, "as_native", settings_);

@@ -120,6 +120,12 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
               ElementsAre(HasSubstr("only we refuse")));
   EXPECT_THAT(differ("x Tuple(a UInt8)", R"({"n":1,"x":{"\x61":1}})"),
               ElementsAre(HasSubstr("ClickHouse: 1\t(1)")));
+  const Settings basic = {{"date_time_input_format", "basic"}};
+  EXPECT_THAT(
+      Differential(own, "x DateTime", basic).feed_each({R"({"n":1,"x":"2024-01-02 03:0x:05"})"}),
+      ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(Differential(own, "x DateTime64(3)", basic).feed_each({R"({"n":1,"x":"-5"})"}),
+              ElementsAre(HasSubstr("only we refuse")));
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
 }
 
@@ -130,7 +136,12 @@ TEST_F(DifferentialTest, GeneratedRows) {
                    std::chrono::minutes(minutes != nullptr ? std::atoi(minutes) : 0);
   RowGenerator generator(millrace::testing::test_seed());
   std::size_t rows = 0, refused = 0, tables = 0;
-  constexpr std::size_t kRows = 200'000, kRowsOfTable = 2'000;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kRows = 50'000;
+#else
+  constexpr std::size_t kRows = 200'000;
+#endif
+  constexpr std::size_t kRowsOfTable = 2'000;
   while (rows < kRows || std::chrono::steady_clock::now() < end) {
     const std::string columns = generator.new_table();
     Differential differential(own, columns);
