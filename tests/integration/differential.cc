@@ -7,6 +7,7 @@
 
 #include "pipeline/encode/ask_plan.h"
 #include "pipeline/encoder.h"
+#include "tests/integration/differential_rows.h"
 #include "transport/error.h"
 
 namespace millrace::test {
@@ -195,7 +196,7 @@ void Differential::compare(const std::vector<std::string>& messages,
   }
   for (std::size_t i = 0; i < json_rows.size() && differences.size() < 20; ++i) {
     if (json_rows[i] == native_rows[i]) continue;
-    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10);
+    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10) % RowGenerator::kSecond;
     differences.push_back((n < messages.size() ? shown(messages[n]) : std::string("?")) +
                           "\n  ClickHouse: " + shown(json_rows[i]) +
                           "\n  we:         " + shown(native_rows[i]));

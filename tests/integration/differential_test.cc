@@ -144,10 +144,10 @@ TEST_F(DifferentialTest, GeneratedRows) {
   constexpr std::size_t kRowsOfTable = 2'000;
   while (rows < kRows || std::chrono::steady_clock::now() < end) {
     const std::string columns = generator.new_table();
-    Differential differential(own, columns);
+    Differential differential(own, columns, generator.settings());
     ASSERT_FALSE(differential.cannot()) << columns << ": " << differential.cannot()->reason;
     std::vector<std::string> messages;
-    for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.row(n));
+    for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.message(n));
     expect_none(columns, differential.feed_together(messages));
     rows += kRowsOfTable;
     refused += differential.refused();

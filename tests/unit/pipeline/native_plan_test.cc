@@ -137,6 +137,8 @@ TEST(TimeZone, FollowsTheRule) {
   EXPECT_EQ(moment(2024, 3, 31, 2, 30), 1711848600 - 3600);  // there is no such time
   EXPECT_EQ(moment(2024, 10, 27, 2, 59), 1729990740);        // the first one
   EXPECT_EQ(moment(2024, 10, 27, 3, 0), 1729994400);
+  EXPECT_EQ(moment(9026, 7, 1, 12, 0) - moment(9026, 1, 1, 12, 0), 181 * 86400 - 3600);
+  EXPECT_EQ(moment(9026, 7, 1, 12, 0) - moment(2226, 7, 1, 12, 0), 17 * 146097LL * 86400);
   EXPECT_EQ(moment(2290, 7, 1, 12, 0) - moment(2290, 1, 1, 12, 0), 181 * 86400 - 3600);
 }
 
