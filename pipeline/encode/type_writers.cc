@@ -131,7 +131,7 @@ std::string_view meaning_of(std::string_view type) {
 }
 
 ColumnWriterPtr make_plain(std::string_view type, const TypeContext& context) {
-  if (ColumnWriterPtr number = make_number_writer(type)) return number;
+  if (ColumnWriterPtr number = make_number_writer(type, context.precise_floats)) return number;
   if (type == "String") return make_string_writer();
   if (type == "JSON") return make_json_writer();
   if (type == "Date") return make_date_writer();

@@ -126,6 +126,9 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
       ElementsAre(HasSubstr("only we refuse")));
   EXPECT_THAT(Differential(own, "x DateTime64(3)", basic).feed_each({R"({"n":1,"x":"-5"})"}),
               ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(Differential(own, "x String", {{"precise_float_parsing", "0"}})
+                  .feed_each({R"({"n":1,"x":--1})"}),
+              ElementsAre(HasSubstr("only ClickHouse refuses")));
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
 }
 
