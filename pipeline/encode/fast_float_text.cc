@@ -1,5 +1,5 @@
-// Floats as ClickHouse reads them with precise_float_parsing=0, which was the default of servers
-// before 26: faster there, and at times the neighbour of the nearest value. Its results are the
+// Floats as ClickHouse reads them with precise_float_parsing=0, the default of older servers:
+// faster there, and at times the neighbour of the nearest value. Its results are the
 // same here only if each step is the same: parts of 19 digits, powers of ten in 80 bits.
 #include <algorithm>
 #include <array>

@@ -44,7 +44,7 @@ constexpr Meaning kMeaning[] = {
     {"precise_float_parsing", "1"},
 };
 constexpr std::string_view kSkipUnknown = "input_format_skip_unknown_fields";
-// Servers before 26 have no such setting, and match the case.
+// Older servers have no such setting, and match the case.
 constexpr std::string_view kNameMatching = "input_format_column_name_matching_mode";
 
 // Settings of input that only say how text is cut into blocks, or concern other formats.
