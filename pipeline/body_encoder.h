@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/encode/encode_facts.h"
 #include "pipeline/encode/native_encoder.h"
 #include "pipeline/encoded_body.h"
 #include "pipeline/encoder.h"

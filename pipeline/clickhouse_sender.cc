@@ -58,16 +58,6 @@ std::string known_settings_query() {
   return sql + ")";
 }
 
-std::string context_query() {
-  std::string sql =
-      "SELECT 'time zone', timezone() UNION ALL SELECT name, value FROM "
-      "system.settings WHERE name IN (''";
-  for (const std::string_view name : relied_on_settings()) {
-    sql += ", '" + std::string(name) + "'";
-  }
-  return sql + ")";
-}
-
 bool applies(For use, const TableTarget& target, std::string_view format) {
   switch (use) {
     case For::kAll:
@@ -123,14 +113,8 @@ class ClickHouseSender final : public BlockSender {
   }
 
   EncodeFacts encode_facts(const TableTarget& target) override {
-    EncodeFacts facts;
-    for (ColumnDescription& column : client_.describe_table(target.table)) {
-      facts.columns.push_back({std::move(column.name), std::move(column.type),
-                               std::move(column.default_kind),
-                               std::move(column.default_expression)});
-    }
-    ask_context(merge(known(), user_settings_, target, target.format), facts.context);
-    return facts;
+    return ask_encode_facts(client_, target.table,
+                            merge(known(), user_settings_, target, target.format));
   }
 
   RepeatProof repeat_proof(const TableTarget& target, SteadyTime then) override {
@@ -177,21 +161,6 @@ class ClickHouseSender final : public BlockSender {
     }
     target.stats->guarantee.set(std::move(note));
     window_seconds_.emplace(table, window_seconds);
-  }
-
-  // What JSON means to the server, in an insert with these settings.
-  void ask_context(Settings settings, EncodeContext& context) {
-    const std::string answer =
-        client_.raw_query(context_query(), {.format = "TSVRaw", .settings = settings});
-    for (std::size_t at = 0; at < answer.size();) {
-      const std::size_t tab = answer.find('\t', at), end = answer.find('\n', tab);
-      if (tab == answer.npos || end == answer.npos) break;
-      settings.insert_or_assign(answer.substr(at, tab - at), answer.substr(tab + 1, end - tab - 1));
-      at = end + 1;
-    }
-    context.time_zone = settings["time zone"];
-    settings.erase("time zone");
-    context.settings = {settings.begin(), settings.end()};
   }
 
   const std::set<std::string>& known() {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "pipeline/encode/encode_facts.h"
 #include "pipeline/encoded_body.h"
 #include "pipeline/restart_check.h"
 #include "pipeline/table_target.h"

@@ -15,6 +15,15 @@ constexpr std::int64_t kLastDay = 120529;   // 2299-12-31
 
 constexpr std::int64_t kLastSecond = 253402300799;  // 9999-12-31 23:59:59
 
+constexpr std::int64_t kLongestTime = 3599999;  // 999:59:59
+
+std::int64_t fraction_of(const Moment& moment, unsigned scale) {
+  std::uint64_t fraction = moment.fraction;
+  for (unsigned digits = moment.fraction_digits; digits < scale; ++digits) fraction *= 10;
+  for (unsigned digits = moment.fraction_digits; digits > scale; --digits) fraction /= 10;
+  return static_cast<std::int64_t>(moment.negative_fraction ? 0 - fraction : fraction);
+}
+
 // Kept within what the type can hold; what is no date at all is the type's first day.
 template <class T>
 class DateWriter final : public FixedWidthWriter<T> {
@@ -70,7 +79,7 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
     if (moment.whole_number && moment.seconds > kLastSecond) {
       ticks = moment.seconds;  // they are ticks
     } else if (__builtin_mul_overflow(moment.seconds, ticks_per_second_, &ticks) ||
-               __builtin_add_overflow(ticks, fraction_of(moment), &ticks)) {
+               __builtin_add_overflow(ticks, fraction_of(moment, scale_), &ticks)) {
       in.at = start;
       in.refuse("out of the range of DateTime64(" + std::to_string(scale_) + ")");
     }
@@ -79,16 +88,36 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
   }
 
  private:
-  std::int64_t fraction_of(const Moment& moment) const {
-    std::uint64_t fraction = moment.fraction;
-    for (unsigned digits = moment.fraction_digits; digits < scale_; ++digits) fraction *= 10;
-    for (unsigned digits = moment.fraction_digits; digits > scale_; --digits) fraction /= 10;
-    return static_cast<std::int64_t>(moment.negative_fraction ? 0 - fraction : fraction);
-  }
-
   const unsigned scale_;
   std::int64_t ticks_per_second_ = 1;
   DateTimeReader reader_;
+};
+
+// T: Int32 of seconds, or Int64 of ticks.
+template <class T>
+class TimeWriter final : public FixedWidthWriter<T> {
+ public:
+  explicit TimeWriter(unsigned scale) : scale_(scale) {
+    for (unsigned i = 0; i < scale; ++i) ticks_per_second_ *= 10;
+  }
+
+  void read(JsonCursor& in) override {
+    std::int64_t ticks = 0;
+    if (in.take('"')) {
+      const Moment time = read_time_of_day(in, sizeof(T) == sizeof(std::int64_t));
+      ticks = std::min(time.seconds, kLongestTime) * ticks_per_second_;
+      if (time.negative_fraction) ticks = -ticks;
+      ticks += fraction_of(time, scale_);
+      in.expect('"');
+    } else {
+      ticks = read_integer<std::int64_t>(in);
+    }
+    this->append(static_cast<T>(ticks));
+  }
+
+ private:
+  const unsigned scale_;
+  std::int64_t ticks_per_second_ = 1;
 };
 
 }  // namespace
@@ -105,6 +134,11 @@ ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, Time
 ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone,
                                         TimeForm form) {
   return std::make_unique<DateTime64Writer>(scale, std::move(zone), form);
+}
+
+ColumnWriterPtr make_time_writer() { return std::make_unique<TimeWriter<std::int32_t>>(0); }
+ColumnWriterPtr make_time64_writer(unsigned scale) {
+  return std::make_unique<TimeWriter<std::int64_t>>(scale);
 }
 
 }  // namespace millrace

@@ -1,4 +1,4 @@
-// Writers of Date, Date32, DateTime, DateTime64.
+// Writers of Date, Date32, DateTime, DateTime64, Time, Time64.
 #pragma once
 
 #include <memory>
@@ -15,5 +15,9 @@ ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, Time
 // REQUIRES: scale <= 9.
 ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone,
                                         TimeForm form);
+
+ColumnWriterPtr make_time_writer();
+// REQUIRES: scale <= 9.
+ColumnWriterPtr make_time64_writer(unsigned scale);
 
 }  // namespace millrace

@@ -148,15 +148,19 @@ class BestEffort {
     result_.moment.fraction = number;
     result_.moment.fraction_digits = std::min(count, 18u);
   }
+  // What comes twice is added up, in eight bits, as ClickHouse does: "Jan 20240102" is in February.
+  static void add(unsigned& part, std::uint64_t number) {
+    part = static_cast<unsigned>(part + number) & 0xff;
+  }
   void set_date(std::uint64_t yyyymmdd) {
     result_.year = static_cast<int>(yyyymmdd / 10000);
-    result_.month = static_cast<unsigned>(yyyymmdd / 100 % 100);
-    result_.day = static_cast<unsigned>(yyyymmdd % 100);
+    add(result_.month, yyyymmdd / 100 % 100);
+    add(result_.day, yyyymmdd % 100);
   }
   void set_time(std::uint64_t hhmmss) {
-    hour_ = static_cast<unsigned>(hhmmss / 10000);
-    minute_ = static_cast<unsigned>(hhmmss / 100 % 100);
-    second_ = static_cast<unsigned>(hhmmss % 100);
+    add(hour_, hhmmss / 10000);
+    add(minute_, hhmmss / 100 % 100);
+    add(second_, hhmmss % 100);
     has_time_ = true;
   }
   void read_six(std::uint64_t number) {
@@ -266,12 +270,11 @@ class BestEffort {
     if (count == 6 && !has_time_ && has_date) return set_time(number);
     if (count == 0 || count > 4) refuse();
     const auto value = static_cast<unsigned>(number);
-    // Each part replaces what an earlier offset said of it.
     result_.has_offset = true;
     negative_ = negative_ || negative;
-    offset_hour_ = count > 2 ? value / 100 : value;
-    if (count > 2) offset_minute_ = value % 100;
-    if (count < 3 && in_.take(':')) offset_minute_ = read_short();
+    add(offset_hour_, count > 2 ? value / 100 : value);
+    if (count > 2) add(offset_minute_, value % 100);
+    if (count < 3 && in_.take(':')) add(offset_minute_, read_short());
   }
   bool read_name() {
     const Word word = read_word();
@@ -328,6 +331,35 @@ class BestEffort {
 
 }  // namespace
 
+// The first 18 count.
+static void read_decimals(JsonCursor& in, Moment& moment) {
+  if (!in.take('.')) return;
+  for (; is_digit(in.peek()); ++in.at) {
+    if (moment.fraction_digits == 18) continue;
+    moment.fraction = moment.fraction * 10 + static_cast<unsigned>(*in.at - '0');
+    ++moment.fraction_digits;
+  }
+}
+
+Moment read_time_of_day(JsonCursor& in, bool with_fraction) {
+  Moment moment;
+  moment.negative_fraction = in.take('-');
+  std::size_t first_digits = 0, parts = 1;
+  for (; is_digit(in.peek()); ++first_digits) {
+    if (first_digits == 3) in.refuse("not a time of day");
+    moment.seconds = moment.seconds * 10 + (*in.at++ - '0');
+  }
+  for (; parts < 3 && in.take(':'); ++parts) {
+    const unsigned number = in.left() < 2 ? 1000 : two_digits(in.at);
+    if (number >= 1000) in.refuse("not a time of day");
+    moment.seconds = moment.seconds * 60 + number;
+    in.at += 2;
+  }
+  if (first_digits == 0 || (first_digits == 3 && parts < 3)) in.refuse("not a time of day");
+  if (with_fraction) read_decimals(in, moment);
+  return moment;
+}
+
 Moment DateTimeReader::read(JsonCursor& in, bool with_fraction) {
   return form_ == TimeForm::kBasic ? read_basic(in, with_fraction)
                                    : read_best_effort(in, with_fraction);
@@ -366,13 +398,7 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
     moment.negative_fraction = negative;
   }
   moment.whole_number = in.peek() != '.';
-  if (with_fraction && in.take('.')) {
-    for (; is_digit(in.peek()); ++in.at) {
-      if (moment.fraction_digits == 18) continue;
-      moment.fraction = moment.fraction * 10 + static_cast<unsigned>(*in.at - '0');
-      ++moment.fraction_digits;
-    }
-  }
+  if (with_fraction) read_decimals(in, moment);
   return moment;
 }
 

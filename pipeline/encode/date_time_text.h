@@ -46,6 +46,10 @@ class DateTimeReader {
   TimeZone::Day last_day_{};
 };
 
+// The text of a Time or Time64, behind its opening quote: [[h]hh:][m]m:ss, or seconds alone, with a
+// sign. Time64 has decimals.
+Moment read_time_of_day(JsonCursor& in, bool with_fraction);
+
 // The text of a Date or Date32, behind its opening quote. There may be no such date: what that
 // means is the column's to say.
 struct CalendarDate {

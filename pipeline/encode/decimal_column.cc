@@ -1,7 +1,6 @@
+#include <algorithm>
 #include <cstdint>
-#include <type_traits>
 
-#include "pipeline/encode/number_text.h"
 #include "pipeline/encode/other_columns.h"
 #include "pipeline/encode/wide_integer.h"
 
@@ -32,9 +31,25 @@ template <class T>
 struct DecimalText {
   T digits{};
   std::uint32_t count = 0;  // of significant digits
-  std::int32_t exponent = 0;
+  std::int64_t exponent = 0;
   bool negative = false;
 };
+
+// No digit at all is 0, but behind a sign; the number must fit 32 bits.
+std::int64_t read_exponent(JsonCursor& in) {
+  const bool negative = in.take('-');
+  const bool sign = negative || in.take('+');
+  std::int64_t number = 0;
+  const char* start = in.at;
+  for (char c = in.peek(); c >= '0' && c <= '9'; c = in.peek()) {
+    number = std::min<std::int64_t>(number * 10 + (c - '0'), std::int64_t{1} << 40);
+    ++in.at;
+  }
+  if (negative) number = -number;
+  const bool fits = number == static_cast<std::int32_t>(number);
+  if (!fits || (sign && in.at == start)) in.refuse("not the exponent of a decimal");
+  return number;
+}
 
 // Takes what looks like a decimal, however odd: "", "-", "1.5.5" and "1e" are taken by ClickHouse.
 template <class T>
@@ -59,7 +74,7 @@ DecimalText<T> read_decimal_text(JsonCursor& in, std::uint32_t most_digits) {
         continue;  // cut off
       }
       text.count += zeros;
-      if (fraction) text.exponent -= static_cast<std::int32_t>(zeros);
+      if (fraction) text.exponent -= zeros;
       for (; zeros > 1; --zeros) multiply_add(text.digits, 10, 0);
       multiply_add(text.digits, 10, static_cast<std::uint64_t>(c - '0'));
       zeros = 0;
@@ -67,12 +82,7 @@ DecimalText<T> read_decimal_text(JsonCursor& in, std::uint32_t most_digits) {
       break;
     }
   }
-  if (in.peek() == 'e' || in.peek() == 'E') {
-    ++in.at;
-    const auto wrapped = static_cast<std::uint32_t>(text.exponent) +
-                         static_cast<std::uint32_t>(read_integer<std::int32_t>(in));
-    text.exponent = static_cast<std::int32_t>(wrapped);
-  }
+  if (in.take('e') || in.take('E')) text.exponent += read_exponent(in);
   return text;
 }
 
@@ -86,12 +96,11 @@ class DecimalWriter final : public FixedWidthWriter<T> {
     const bool quoted = in.take('"');
     const char* start = in.at;
     DecimalText<T> text = read_decimal_text<T>(in, precision_);
-    const std::int64_t exponent = text.exponent;
-    if (text.count + exponent > static_cast<std::int64_t>(precision_) - scale_) {
+    if (text.count + text.exponent > std::int64_t{precision_} - scale_) {
       in.at = start;
       in.refuse("too large for the decimal");
     }
-    std::int64_t shift = scale_ + exponent;
+    std::int64_t shift = scale_ + text.exponent;
     for (; shift > 0; --shift) multiply_add(text.digits, 10, 0);
     for (; shift < 0 && text.digits != T{}; ++shift) divide_by_ten(text.digits);
     if (text.negative) negate(text.digits);

@@ -40,10 +40,11 @@ constexpr Meaning kMeaning[] = {
     {"input_format_json_read_objects_as_strings", "1"},
     {"input_format_json_throw_on_bad_escape_sequence", "1"},
     {"input_format_null_as_default", "1"},
-    {"precise_float_parsing", "1", "Float"},
+    {"precise_float_parsing", "0"},
+    {"precise_float_parsing", "1"},
 };
 constexpr std::string_view kSkipUnknown = "input_format_skip_unknown_fields";
-// Servers before 26 have no such setting, and match the case.
+// Older servers have no such setting, and match the case.
 constexpr std::string_view kNameMatching = "input_format_column_name_matching_mode";
 
 // Settings of input that only say how text is cut into blocks, or concern other formats.
@@ -153,6 +154,7 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     if (name == "date_time_input_format" && value == "basic") {
       plan->types_.time_form = TimeForm::kBasic;
     }
+    if (name == "precise_float_parsing") plan->types_.precise_floats = same_value(value, "1");
     if (name == kNameMatching) plan->either_case_ = value == "auto";
   }
   for (const TableColumn& column : table) {

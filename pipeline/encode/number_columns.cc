@@ -8,22 +8,23 @@
 namespace millrace {
 namespace {
 
-template <class T>
+template <class T, bool kPrecise>
 struct Float {
   T one() const { return 1; }
   T operator()(JsonCursor& in) const {
     const char* start = in.at;
     T value;
-    if (read_float(in, value)) return value;
+    if (kPrecise ? read_float(in, value) : read_float_fast(in, value)) return value;
     in.at = start;
     in.refuse("not a floating point number");
   }
 };
 
 // The upper half of a Float32; the rest is cut off.
+template <bool kPrecise>
 struct BFloat16 {
   std::uint16_t one() const { return cut(1); }
-  std::uint16_t operator()(JsonCursor& in) const { return cut(Float<float>()(in)); }
+  std::uint16_t operator()(JsonCursor& in) const { return cut(Float<float, kPrecise>()(in)); }
   static std::uint16_t cut(float value) {
     return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16);
   }
@@ -86,6 +87,15 @@ ColumnWriterPtr wide() {
   return std::make_unique<NumberWriter<WideInteger<kWords>, Wide<kWords, kSigned>>>();
 }
 
+template <bool kPrecise>
+ColumnWriterPtr make_float(std::string_view type) {
+  if (type == "Float32") return std::make_unique<NumberWriter<float, Float<float, kPrecise>>>();
+  if (type == "Float64") return std::make_unique<NumberWriter<double, Float<double, kPrecise>>>();
+  if (type == "BFloat16")
+    return std::make_unique<NumberWriter<std::uint16_t, BFloat16<kPrecise>>>();
+  return nullptr;
+}
+
 constexpr struct {
   std::string_view type;
   ColumnWriterPtr (*make)();
@@ -102,18 +112,15 @@ constexpr struct {
     {"UInt256", wide<4, false>},
     {"Int128", wide<2, true>},
     {"Int256", wide<4, true>},
-    {"Float32",
-     []() -> ColumnWriterPtr { return std::make_unique<NumberWriter<float, Float<float>>>(); }},
-    {"Float64",
-     []() -> ColumnWriterPtr { return std::make_unique<NumberWriter<double, Float<double>>>(); }},
-    {"BFloat16",
-     []() -> ColumnWriterPtr { return std::make_unique<NumberWriter<std::uint16_t, BFloat16>>(); }},
     {"Bool", []() -> ColumnWriterPtr { return std::make_unique<BoolWriter>(); }},
 };
 
 }  // namespace
 
-ColumnWriterPtr make_number_writer(std::string_view type) {
+ColumnWriterPtr make_number_writer(std::string_view type, bool precise) {
+  if (ColumnWriterPtr writer = precise ? make_float<true>(type) : make_float<false>(type)) {
+    return writer;
+  }
   for (const auto& maker : kMakers) {
     if (maker.type == type) return maker.make();
   }

@@ -7,7 +7,7 @@
 
 namespace millrace {
 
-// Null if `type` is another type.
-ColumnWriterPtr make_number_writer(std::string_view type);
+// Null if `type` is another type. `precise`: precise_float_parsing.
+ColumnWriterPtr make_number_writer(std::string_view type, bool precise);
 
 }  // namespace millrace

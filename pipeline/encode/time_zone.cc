@@ -26,7 +26,10 @@ struct ZoneRule {
 namespace {
 
 constexpr std::int64_t kSecondsPerDay = 86400;
-constexpr int kLastYear = 2400;  // no type reaches further
+// Up to here changes are listed. A later year is as one of the last 400 listed ones, all of which
+// follow the rule: the calendar repeats itself, weekdays and all.
+constexpr int kLastYear = 2500;
+constexpr std::int64_t kDaysOf400Years = 146097;
 
 std::int64_t big_endian(std::string_view bytes) {
   std::uint64_t value = (bytes[0] & 0x80) != 0 ? ~std::uint64_t{0} : 0;
@@ -202,6 +205,13 @@ void TimeZone::add_changes(int year, const ZoneRule& rule) {
 }
 
 TimeZone::Day TimeZone::day(std::int64_t number) const {
+  static const std::int64_t kLastDay = day_number(kLastYear, 12, 31) - 1;
+  if (number > kLastDay) {
+    const std::int64_t cycles = (number - kLastDay + kDaysOf400Years - 1) / kDaysOf400Years;
+    Day day = this->day(number - cycles * kDaysOf400Years);
+    day.start += cycles * kDaysOf400Years * kSecondsPerDay;
+    return day;
+  }
   const std::int64_t midnight = number * kSecondsPerDay;
   if (changes_.empty()) return {midnight - first_offset_, 0, 0};
   // The first change that comes after this midnight, by the clock before it is set.
@@ -223,7 +233,8 @@ TimeZone::Day TimeZone::day(std::int64_t number) const {
     };
     if (!in_day(from) && !in_day(to)) break;
     constexpr std::int64_t kUnit = 900;  // ClickHouse counts in quarters of an hour
-    day.change_at = (from - midnight) / kUnit * kUnit;
+    // … in eight bits: where a whole day was left out, at 40 hours, which is never.
+    day.change_at = static_cast<std::uint8_t>((from - midnight) / kUnit) * kUnit;
     day.change =
         std::clamp<std::int64_t>((to - from) / kUnit * kUnit, -kSecondsPerDay, kSecondsPerDay);
     if (day.change_at + day.change < 0) day.change_at = -day.change;

@@ -99,6 +99,7 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
   const std::string_view name = type.name;
   const auto nested = [&](std::size_t i) { return make_type_writer(type.argument(i), context); };
   if (name == "JSON") return make_json_writer();
+  if (name == "SimpleAggregateFunction" && type.arguments.size() == 2) return nested(1);
   if (name == "Array") return make_array_writer(nested(0));
   if (name == "Map") return make_map_writer(nested(0), nested(1));
   if (name == "Tuple") return make_tuple(type, text, context);
@@ -106,6 +107,7 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
   if (name == "Decimal") return make_decimal(type, text);
   if (name == "DateTime")
     return make_date_time_writer(zone_of(type.argument(0), context), context.time_form);
+  if (name == "Time64") return make_time64_writer(number_of(type.argument(0), text, 9));
   if (name == "DateTime64") {
     const unsigned scale = number_of(type.argument(0), text, 9);
     return make_date_time64_writer(scale, zone_of(type.argument(1), context), context.time_form);
@@ -116,16 +118,32 @@ ColumnWriterPtr make_with_arguments(const TypeName& type, std::string_view text,
   refuse(text);
 }
 
+// Types that are other types by another name.
+std::string_view meaning_of(std::string_view type) {
+  constexpr std::string_view kNames[][2] = {
+      {"Point", "Tuple(Float64, Float64)"}, {"Ring", "Array(Point)"},
+      {"LineString", "Array(Point)"},       {"MultiLineString", "Array(LineString)"},
+      {"Polygon", "Array(Ring)"},           {"MultiPolygon", "Array(Polygon)"}};
+  for (const auto& [name, meaning] : kNames) {
+    if (name == type) return meaning;
+  }
+  return {};
+}
+
 ColumnWriterPtr make_plain(std::string_view type, const TypeContext& context) {
-  if (ColumnWriterPtr number = make_number_writer(type)) return number;
+  if (ColumnWriterPtr number = make_number_writer(type, context.precise_floats)) return number;
   if (type == "String") return make_string_writer();
   if (type == "JSON") return make_json_writer();
   if (type == "Date") return make_date_writer();
   if (type == "Date32") return make_date32_writer();
   if (type == "DateTime") return make_date_time_writer(zone_of({}, context), context.time_form);
+  if (type == "Time") return make_time_writer();
   if (type == "UUID") return make_uuid_writer();
   if (type == "IPv4") return make_ipv4_writer();
   if (type == "IPv6") return make_ipv6_writer();
+  if (const auto meaning = meaning_of(type); !meaning.empty()) {
+    return make_type_writer(meaning, context);
+  }
   refuse(type);
 }
 
@@ -136,6 +154,8 @@ ColumnWriterPtr make_type_writer(std::string_view type, const TypeContext& conte
     return make_low_cardinality(values, context);
   }
   if (const auto nested = inside(type, "Nullable"); !nested.empty()) {
+    const TypeName inner = parse_type(nested);
+    if (inner.is_composite()) refuse(type);  // experimental
     return make_nullable_writer(make_type_writer(nested, context));
   }
   if (type.find('(') == type.npos) return make_plain(type, context);

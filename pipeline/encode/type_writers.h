@@ -19,6 +19,7 @@ class UnsupportedType : public std::runtime_error {
 struct TypeContext {
   std::string time_zone = "UTC";  // of types that name none
   TimeForm time_form = TimeForm::kBestEffort;
+  bool precise_floats = true;  // precise_float_parsing
 };
 
 // Throws UnsupportedType.

@@ -25,9 +25,6 @@ namespace {
 constexpr int kPartitions = 8;
 constexpr std::uint64_t kBadEach = 997;  // every so many rows one that the table refuses
 constexpr std::uint64_t kRowsAtATime = 5'000;
-// A plain MergeTree, too, with columns that say which message a row is. Off until what it got is
-// looked at after a restart of ClickHouse: until then a kill in mid-insert brings rows twice.
-constexpr bool kPlainTable = true;
 constexpr std::chrono::minutes kLong{20};
 
 std::chrono::seconds duration() {
@@ -68,9 +65,9 @@ class Chaos {
     const std::string plain =
         "MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100000";
     create("chaos", "", replicated("chaos"), replicated("chaos_target"));
-    if (kPlainTable) {
-      create("plain", "_topic String, _partition Int32, _offset Int64, ", plain, plain);
-    }
+    // With columns that say which message a row is: rows in doubt after a kill are looked for. What
+    // is behind a view can't be looked for, so there is none.
+    create("plain", "_topic String, _partition Int32, _offset Int64, ", plain, "");
     start(0);
   }
 
@@ -112,12 +109,12 @@ class Chaos {
     }
     const std::uint64_t bad = (produced_ + kBadEach - 1) / kBadEach;
     const auto twice = [](std::uint64_t n) { return std::to_string(n) + "\t" + std::to_string(n); };
+    for (const std::string& table : counted_) {
+      EXPECT_EQ(clickhouse_->query("SELECT count(), uniqExact(n) FROM " + table),
+                twice(produced_ - bad))
+          << table;
+    }
     for (const std::string& table : tables_) {
-      for (const std::string& each : {table, table + "_target"}) {
-        EXPECT_EQ(clickhouse_->query("SELECT count(), uniqExact(n) FROM " + each),
-                  twice(produced_ - bad))
-            << each;
-      }
       EXPECT_EQ(clickhouse_->query("SELECT count(), uniqExact(partition, offset) FROM "
                                    "millrace_dead_letters FINAL WHERE table = '" +
                                    table + "'"),
@@ -131,16 +128,20 @@ class Chaos {
   }
 
  private:
-  // A table, and another one behind a view of it. The group of its pipeline has its name.
+  // A table, and another one behind a view of it if that has an engine. The group of its pipeline
+  // has its name.
   void create(const std::string& table, const std::string& more_columns, const std::string& engine,
               const std::string& target_engine) {
     clickhouse_->query(
         "CREATE TABLE " + table + " (" + more_columns +
         "n UInt64, text String, CONSTRAINT good CHECK text != 'bad') ENGINE = " + engine);
+    tables_.push_back(table);
+    counted_.push_back(table);
+    if (target_engine.empty()) return;
+    counted_.push_back(table + "_target");
     clickhouse_->query("CREATE TABLE " + table + "_target (n UInt64) ENGINE = " + target_engine);
     clickhouse_->query("CREATE MATERIALIZED VIEW " + table + "_view TO " + table +
                        "_target AS SELECT n FROM " + table);
-    tables_.push_back(table);
   }
 
   void start(std::size_t place) {
@@ -303,6 +304,7 @@ class Chaos {
   std::unique_ptr<RealClickHouse> clickhouse_;
   std::unique_ptr<FaultProxy> to_clickhouse_, to_kafka_;
   std::vector<std::string> tables_;
+  std::vector<std::string> counted_;  // these, and those behind their views
   std::array<std::unique_ptr<Millrace>, 2> millraces_;
   unsigned starts_ = 0;
   std::uint64_t produced_ = 0;

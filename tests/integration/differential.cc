@@ -5,7 +5,9 @@
 #include <sstream>
 #include <utility>
 
+#include "pipeline/encode/encode_facts.h"
 #include "pipeline/encoder.h"
+#include "tests/integration/differential_rows.h"
 #include "transport/error.h"
 
 namespace millrace::test {
@@ -43,24 +45,11 @@ Differential::Differential(Client& client, const std::string& columns, Settings 
     client_.command(
         std::string("CREATE TABLE ") + table + " (n UInt32, " + columns + ") ENGINE = Memory",
         {.settings = {{"allow_suspicious_low_cardinality_types", "1"},
+                      {"enable_time_time64_type", "1"},
                       {"allow_suspicious_fixed_string_types", "1"}}});
   }
-  std::vector<TableColumn> table;
-  for (auto& column : client_.describe_table("as_native")) {
-    table.push_back({column.name, column.type, column.default_kind, column.default_expression});
-  }
-  EncodeContext context;
-  context.time_zone = client_.raw_query("SELECT timezone()", {.format = "TSVRaw"});
-  context.time_zone.erase(context.time_zone.find_last_not_of('\n') + 1);
-  for (const std::string_view name : relied_on_settings()) {
-    std::string value = client_.raw_query(
-        "SELECT value FROM system.settings WHERE name = '" + std::string(name) + "'",
-        {.format = "TSVRaw"});
-    value.erase(value.find_last_not_of('\n') + 1);
-    if (!value.empty()) context.settings[std::string(name)] = value;
-  }
-  for (const auto& [name, value] : settings_) context.settings[name] = value;
-  auto plan = NativePlan::make(table, context);
+  const EncodeFacts facts = ask_encode_facts(client_, "as_native", settings_);
+  auto plan = NativePlan::make(facts.columns, facts.context);
   if (auto* made = std::get_if<std::shared_ptr<const NativePlan>>(&plan)) {
     plan_ = *made;
     encoder_ = std::make_unique<NativeEncoder>(plan_);
@@ -208,7 +197,7 @@ void Differential::compare(const std::vector<std::string>& messages,
   }
   for (std::size_t i = 0; i < json_rows.size() && differences.size() < 20; ++i) {
     if (json_rows[i] == native_rows[i]) continue;
-    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10);
+    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10) % RowGenerator::kSecond;
     differences.push_back((n < messages.size() ? shown(messages[n]) : std::string("?")) +
                           "\n  ClickHouse: " + shown(json_rows[i]) +
                           "\n  we:         " + shown(native_rows[i]));

@@ -274,11 +274,21 @@ RowGenerator::Type RowGenerator::type(unsigned depth) {
 
 std::string RowGenerator::new_table() {
   columns_.clear();
+  settings_.clear();
   shuffled_ = one_in(3);
+  if (one_in(3)) settings_["input_format_skip_unknown_fields"] = "1";
   std::string text;
   for (std::size_t i = 0, count = 1 + below(16); i < count; ++i) {
     columns_.push_back(type(0));
-    text += (i > 0 ? ", c" : "c") + std::to_string(i) + " " + columns_.back().name;
+    const std::string& name = columns_.back().name;
+    text += (i > 0 ? ", c" : "c") + std::to_string(i) + " " + name;
+    if (!one_in(3)) continue;
+    if (name == "String" || name == "LowCardinality(String)" || name == "Nullable(String)" ||
+        name.starts_with("FixedString")) {
+      text += " DEFAULT 'd'";
+    }
+    if (name.starts_with("Int") || name == "Float64") text += " DEFAULT -5";
+    if (name == "Bool") text += " DEFAULT true";
   }
   return text;
 }
@@ -287,15 +297,22 @@ std::string RowGenerator::row(std::size_t n) {
   std::vector<std::string> fields;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (one_in(30)) continue;
-    const std::string value = one_in(150 * columns_.size()) ? any_value(0)
-                              : one_in(50)                  ? "null"
-                                                            : columns_[i].value();
-    fields.push_back("\"c" + std::to_string(i) + "\":" + space() + value);
+    std::string value = columns_[i].value();
+    if (one_in(50)) value = "null";
+    if (one_in(150 * columns_.size())) value = any_value(0);
+    fields.push_back((one_in(200) ? "\"C" : "\"c") + std::to_string(i) + "\":" + space() + value);
   }
+  if (one_in(settings_.empty() ? 2000 : 10)) fields.push_back("\"other\":" + any_value(0));
+  if (one_in(500)) fields.push_back("\"c0\":" + columns_[0].value());
   if (shuffled_ && one_in(3)) std::shuffle(fields.begin(), fields.end(), random_);
   std::string text = "{" + space() + "\"n\":" + std::to_string(n);
   for (const std::string& field : fields) text += space() + "," + space() + field;
-  text += space() + "}";
+  return text + space() + "}";
+}
+
+std::string RowGenerator::message(std::size_t n) {
+  std::string text = row(n);
+  if (one_in(20)) text += one_of<std::string>({"", ",", " "}) + row(n + kSecond);
   if (one_in(400)) text.erase(below(text.size()), 1);
   if (one_in(400)) text[below(text.size())] = static_cast<char>(32 + below(95));
   return text;

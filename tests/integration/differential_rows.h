@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "transport/client_options.h"
+
 namespace millrace::test {
 
 class RowGenerator {
@@ -16,10 +18,14 @@ class RowGenerator {
 
   // The columns of a new table, as in CREATE TABLE; rows are for it from now on.
   std::string new_table();
-  // A JSON object with number `n`, in one line.
-  std::string row(std::size_t n);
+  // Settings of an insert into it.
+  const Settings& settings() const { return settings_; }
+  // A message in one line: a JSON object with number `n`, or two, the second with kSecond more.
+  static constexpr std::size_t kSecond = 1'000'000;
+  std::string message(std::size_t n);
 
  private:
+  std::string row(std::size_t n);
   // A type and how values of it are written.
   struct Type {
     std::string name;
@@ -53,6 +59,7 @@ class RowGenerator {
 
   std::mt19937_64 random_;
   std::vector<Type> columns_;
+  Settings settings_;
   bool shuffled_ = false;
 };
 

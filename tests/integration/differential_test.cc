@@ -79,6 +79,14 @@ TEST_F(DifferentialTest, ColumnsOfTheRecord) {
   }
 }
 
+TEST_F(DifferentialTest, TheSessionsTimeZoneCounts) {
+  Client own = client();
+  Differential differential(own, "a DateTime, b DateTime64(3), c DateTime('Europe/Berlin')",
+                            {{"session_timezone", "America/New_York"}});
+  expect_none("", differential.feed_each({R"({"n":1,"a":"2024-07-02 03:04:05",
+    "b":"2024-01-02 03:04:05","c":"2024-01-02 03:04:05"})"}));
+}
+
 TEST_F(DifferentialTest, JsonColumns) {
   Client own = client();
   for (const char* type : {"JSON", "JSON(a UInt8, max_dynamic_paths = 3)", "Nullable(JSON)",
@@ -112,6 +120,15 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
               ElementsAre(HasSubstr("only we refuse")));
   EXPECT_THAT(differ("x Tuple(a UInt8)", R"({"n":1,"x":{"\x61":1}})"),
               ElementsAre(HasSubstr("ClickHouse: 1\t(1)")));
+  const Settings basic = {{"date_time_input_format", "basic"}};
+  EXPECT_THAT(
+      Differential(own, "x DateTime", basic).feed_each({R"({"n":1,"x":"2024-01-02 03:0x:05"})"}),
+      ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(Differential(own, "x DateTime64(3)", basic).feed_each({R"({"n":1,"x":"-5"})"}),
+              ElementsAre(HasSubstr("only we refuse")));
+  EXPECT_THAT(Differential(own, "x String", {{"precise_float_parsing", "0"}})
+                  .feed_each({R"({"n":1,"x":--1})"}),
+              ElementsAre(HasSubstr("only ClickHouse refuses")));
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
 }
 
@@ -122,13 +139,18 @@ TEST_F(DifferentialTest, GeneratedRows) {
                    std::chrono::minutes(minutes != nullptr ? std::atoi(minutes) : 0);
   RowGenerator generator(millrace::testing::test_seed());
   std::size_t rows = 0, refused = 0, tables = 0;
-  constexpr std::size_t kRows = 200'000, kRowsOfTable = 2'000;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr std::size_t kRows = 50'000;
+#else
+  constexpr std::size_t kRows = 200'000;
+#endif
+  constexpr std::size_t kRowsOfTable = 2'000;
   while (rows < kRows || std::chrono::steady_clock::now() < end) {
     const std::string columns = generator.new_table();
-    Differential differential(own, columns);
+    Differential differential(own, columns, generator.settings());
     ASSERT_FALSE(differential.cannot()) << columns << ": " << differential.cannot()->reason;
     std::vector<std::string> messages;
-    for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.row(n));
+    for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.message(n));
     expect_none(columns, differential.feed_together(messages));
     rows += kRowsOfTable;
     refused += differential.refused();
