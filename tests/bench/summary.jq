@@ -42,7 +42,10 @@ def summarize_end_to_end:
   {rows: .[0].rows, rows_per_block: .[0].rows_per_block, connections: .[0].connections,
     millrace: client("millrace") | end_to_end_side, curl: client("curl") | end_to_end_side,
     curl_same_settings: client("curl_same_settings") | end_to_end_side,
-    ratio: ratios("curl"), ratio_same_settings: ratios("curl_same_settings")};
+    as_is: client("millrace_as_is") | end_to_end_side,
+    at_least_once: client("millrace_at_least_once") | end_to_end_side,
+    ratio: ratios("curl"), ratio_same_settings: ratios("curl_same_settings"),
+    ratio_as_is: ratios("millrace_as_is"), ratio_at_least_once: ratios("millrace_at_least_once")};
 
 # GB, or thousands of requests: so `rate` is MB/s or requests/s.
 def amount: if .bytes > 0 then .bytes / 1e9 else .requests / 1e3 end;
@@ -84,7 +87,9 @@ def table_pipeline: .summary | map([.rows, "\(.producers)", "\(.workers)",
   | table(["rows", "producers", "workers", "million records/s", "CPU-ns/record", "allocations/record"]);
 
 def table_end_to_end: .summary as $s
-  | [["Kafka → millrace → ClickHouse", $s.millrace], ["curl → ClickHouse", $s.curl],
+  | [["Kafka → millrace → ClickHouse", $s.millrace],
+    ["the same with `encoding: as_is`", $s.as_is],
+    ["the same with `delivery: at_least_once`", $s.at_least_once], ["curl → ClickHouse", $s.curl],
     ["curl with millrace's settings", $s.curl_same_settings]]
   | map([.[0], (.[1].rows_per_second | scaled(1e-3) | text(0)),
     (.[1].rows_per_second_with_start | scaled(1e-3) | text(0))]
@@ -110,7 +115,9 @@ def note_client: "CPU-s are per GB, or per 1000 requests. Goals: a ratio of spee
 def note_ratio: "\(.speed | text(2)), with start-up \(.with_start | text(2)),"
   + " by CPU without the broker's \(.cpu | text(2))";
 def note_end_to_end: .summary as $s | "Ratio to curl \($s.ratio | note_ratio) (goal: 0.9); to curl"
-  + " with the settings that millrace sends \($s.ratio_same_settings | note_ratio)."
+  + " with the settings that millrace sends \($s.ratio_same_settings | note_ratio); to millrace"
+  + " with `encoding: as_is` \($s.ratio_as_is | note_ratio) (goal: 2); to millrace with"
+  + " `delivery: at_least_once` \($s.ratio_at_least_once | note_ratio) (goal: 0.95)."
   + " While millrace ran the Kafka broker took"
   + " \($s.millrace.kafka_share_of_machine | scaled(100) | text(0)) % of the machine's CPU."
   + " \($s.rows) rows in blocks of \($s.rows_per_block), \($s.connections) connections.";
@@ -134,7 +141,8 @@ def plot_pipeline: .summary | map("\"\(.producers)\\n\(.rows)\"\t"
 def plot_client: .summary | map("\"\(client_label)\"\t"
     + ([.ratio.speed, .ratio.cpu] | map(columns) | join("\t"))) | join("\n");
 def plot_end_to_end: .summary as $s
-  | [["millrace\\nfrom Kafka", $s.millrace], ["curl\\nfrom files", $s.curl],
+  | [["millrace\\nfrom Kafka", $s.millrace], ["millrace\\nas is", $s.as_is],
+    ["curl\\nfrom files", $s.curl],
     ["curl, same\\nsettings", $s.curl_same_settings]]
   | map("\"\(.[0])\"\t" + ([(.[1].rows_per_second | scaled(1e-3))]
       + (.[1].cpu_seconds_per_million_rows | [.client, .clickhouse, .kafka])

@@ -1,49 +1,41 @@
 // Each thing that can go wrong between Kafka and ClickHouse, by itself, at an exact point.
 //
-//   fault                                             test
-//   ----------------------------------------------- ----------------------------------------------
-//   crash before the cut                              CrashBeforeTheCut
-//   crash before the plan is acknowledged             CrashBeforeThePlanIsAcknowledged
-//   plan sent, its answer lost                        PlanWhoseAnswerIsLost, PlanThatNeverArrives,
-//                                                     PlanOfAClientThatLivesOn
-//   crash between plan and send                       CrashBetweenPlanAndSend
-//   network cut in mid-body                           FailureTableOfServers: NetworkCutInMidBody
-//   ClickHouse killed in mid-insert                   … KilledBetweenTwoPartitions,
-//                                                     … KilledBetweenTableAndView
-//     on a plain MergeTree                            delivery_test: KilledClickHouse…, at random;
-//                                                     the moment between its log and its rename is
-//                                                     microseconds wide and inside the server
-//   error in a partition, in a view                   … ViewThatFailsBehindOneThatDoesNot
-//   committed, answer lost                            … AnswerThatIsLost
-//   inserted, crash before the acknowledgement        CrashBetweenSendAndAcknowledgement
-//   acknowledged, crash before the position           CrashBeforeThePositionIsCommitted
-//   acknowledged out of order, crash                  CrashWithAHoleBelowWhatIsDone
-//   crash in the middle of a refused block            CrashBetweenTwoParts, CrashBehindDeadLetters,
-//                                                     CrashBehindTheRestOfARefusedBlock
-//   rebalance with inserts in flight                  RebalanceWithInsertsInFlight
-//   sleeper with blocks that nobody planned           SleeperWithUnplannedBlocks
-//   sleeper with planned blocks                       SleeperBetweenCheckAndSend;
-//   exactly_once_test:
-//                                                     SleeperThatWakes… (many blocks)
-//   the same, asleep for longer than the window       not closed, and so not tested: the gap
-//   between
-//                                                     check and send is microseconds
-//   stale commit after a re-join                      CommitThatWasHeldBackDoesNotRewind
-//   Keeper is lost                                    … KeeperThatIsAway, KeeperWithFaults
-//   retry on another replica, quorum                  none: the development server has no
-//   interserver
-//                                                     port and does not live through a fetch
-//   retry on another shard                            not built: a pipeline has no shards
-//   ClickHouse restarted between two tries            … RestartBetweenTwoTries
-//   power loss of ClickHouse                          none: a killed process keeps what the kernel
-//                                                     has; it takes a machine that goes down
-//   window too small for the retry                    … WindowThatIsTooSmallDoublesAndIsRefused
-//   TRUNCATE between two tries                        … TruncatedBlockComesBack
-//   another configuration between two tries           exactly_once_test:
-//   PlanOfAnotherConfiguration… records deleted between two tries                 …
-//   RecordsThatAreDeletedBetweenTwoTries… topic deleted and made again                      …
-//   TopicThatIsMadeAgain… commit by somebody else                           … CommitByAnotherTool…
-//   rows that ClickHouse refuses                      refusal_test
+// clang-format off
+//   fault                                test
+//   crash before the cut                 CrashBeforeTheCut
+//   crash before the plan is acknowledgedCrashBeforeThePlanIsAcknowledged
+//   plan sent, its answer lost           PlanWhoseAnswerIsLost, PlanThatNeverArrives, PlanOfAClientThatLivesOn
+//   crash between plan and send          CrashBetweenPlanAndSend
+//   network cut in mid-body              NetworkCutInMidBody (…_servers_test)
+//   ClickHouse killed in mid-insert      ClickHouseKilledBetween… (…_servers_test)
+//   the same, plain MergeTree            restart_check_test
+//   error in a partition, in a view      ViewThatFailsBehindOneThatDoesNot (…_servers_test)
+//   committed, answer lost               AnswerThatIsLost (…_servers_test)
+//   inserted, not acknowledged, crash    CrashBetweenSendAndAcknowledgement
+//   acknowledged, not committed, crash   CrashBeforeThePositionIsCommitted
+//   acknowledged out of order, crash     CrashWithAHoleBelowWhatIsDone
+//   crash in the middle of a split       CrashBetweenTwoParts, CrashBehindDeadLetters,
+//                                        CrashBehindTheRestOfARefusedBlock
+//   rebalance with inserts in flight     RebalanceWithInsertsInFlight
+//   sleeper with unplanned blocks        SleeperWithUnplannedBlocks
+//   sleeper with planned blocks          SleeperBetweenCheckAndSend; exactly_once_test
+//   asleep for longer than the window    none: not closed; the gap between check and send is microseconds
+//   stale commit after a re-join         CommitThatWasHeldBackDoesNotRewind
+//   Keeper is lost                       KeeperThatIsAway, KeeperWithFaults (…_servers_test)
+//   another replica, quorum              none: the development server does not live through a fetch
+//   another shard                        none: a pipeline has no shards
+//   ClickHouse restarted between tries   ClickHouseRestartBetweenTwoTries (…_servers_test)
+//   power loss of ClickHouse             none: takes a machine that goes down
+//   window too small for the retry       WindowThatIsTooSmall… (…_servers_test)
+//   plan older than the window           expired_plan_test
+//   TRUNCATE between two tries           TruncatedBlockComesBack… (…_servers_test)
+//   another configuration between tries  exactly_once_test
+//   table altered, other encoding        encoding_test
+//   records deleted between two tries    RecordsThatAreDeleted… (…_servers_test)
+//   topic deleted and made again         TopicThatIsMadeAgain… (…_servers_test)
+//   commit by somebody else              CommitByAnotherTool… (…_servers_test)
+//   rows that are refused                refusal_test, refusal_codes_test
+// clang-format on
 #include <gtest/gtest.h>
 
 #include "tests/integration/failure_stage.h"
