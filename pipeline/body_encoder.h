@@ -53,7 +53,7 @@ class BodyEncoder {
   // Asks how the table looks now; true when it looks another way than the last body was made for.
   bool plan_again(const TableTarget& target);
   std::size_t buffer_bytes() const;
-  // Gives large buffers back. Called when the body is sent: an idle worker holds no memory that the
+  // Gives large buffers back. Called when no block waits: an idle worker holds no memory that the
   // byte budget does not know of.
   void trim();
 
