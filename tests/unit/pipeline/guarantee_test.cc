@@ -61,9 +61,9 @@ TEST(ExactlyOnceGuarantee, NeedsRowsOfPlainTablesThatCanBeLookedFor) {
 
 TEST(ExactlyOnceGuarantee, SaysHowLongAReplicatedTableRemembers) {
   EXPECT_EQ(of("ReplicatedMergeTree").window_seconds, 3'600u);
-  EXPECT_EQ(of("ReplicatedMergeTree", ", replicated_deduplication_window_seconds = 60")
-                .window_seconds,
-            60u);
+  EXPECT_EQ(
+      of("ReplicatedMergeTree", ", replicated_deduplication_window_seconds = 60").window_seconds,
+      60u);
   EXPECT_EQ(of("MergeTree", ", non_replicated_deduplication_window = 10000").window_seconds, 0u);
 }
 
