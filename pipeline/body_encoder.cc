@@ -84,9 +84,7 @@ BodyEncoder::Table& BodyEncoder::table_of(const TableTarget& target) {
   return table;
 }
 
-bool BodyEncoder::plan_again(const TableTarget& target) {
-  return target.encodes() && ask(tables_[&target], target);
-}
+bool BodyEncoder::plan_again(const TableTarget& target) { return ask(tables_[&target], target); }
 
 // True when the table looks another way than before.
 bool BodyEncoder::ask(Table& table, const TableTarget& target) {

@@ -251,9 +251,11 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
     try {
       return insert_body(block, part.records(), token, body);
     } catch (const ClickHouseError& error) {
-      // The table was altered since it was asked for its columns: the same rows in another form.
-      const bool again = error.disposition() != Disposition::kRetry && plans < kMostPlans &&
-                         encoder_.plan_again(*block.target);
+      // Was the table altered since it was asked for its columns? Then the same rows in another
+      // form.
+      const bool encoded = body.format != block.target->format;
+      const bool again = encoded && error.disposition() != Disposition::kRetry &&
+                         plans < kMostPlans && encoder_.plan_again(*block.target);
       if (!again) throw;
     }
   }
