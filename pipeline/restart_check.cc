@@ -26,7 +26,7 @@ Number take_number(std::string_view& text) {
 }
 
 // A question of ours that fails says nothing of the block's rows: they are not refused.
-std::string ask(Client& client, const std::string& sql, QueryOptions options) {
+std::string ask(Client& client, const std::string& sql, const QueryOptions& options) {
   try {
     return client.raw_query(sql, options);
   } catch (const ClickHouseError& error) {

@@ -8,7 +8,6 @@ namespace millrace {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 using namespace std::chrono_literals;
 
 std::shared_ptr<const TableTarget> target(const std::string& table) {
