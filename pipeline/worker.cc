@@ -77,7 +77,7 @@ Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> send
       budget_(budget),
       stats_(stats),
       log_(std::move(log)),
-      encoder_([this](const TableTarget& target) { return sender_->encode_facts(target); }, log_),
+      encoder_([this](const TableTarget& target) { return ask_facts(target); }, log_),
       random_(std::random_device{}()) {
   set_operation("idle", nullptr);
 }
@@ -259,6 +259,12 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
       if (!again) throw;
     }
   }
+}
+
+EncodeFacts Worker::ask_facts(const TableTarget& target) {
+  set_operation("describe table", nullptr);
+  const InFlight in_flight(stats_.probes_in_flight);
+  return sender_->encode_facts(target);
 }
 
 void Worker::insert_body(InsertBlock& block, std::size_t records, const std::string& token,

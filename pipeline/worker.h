@@ -61,6 +61,7 @@ class Worker {
   void insert_missing(InsertBlock& block, const BlockPart& part);
   BlockPart find_missing(const InsertBlock& block, const BlockPart& part);
   void insert(InsertBlock& block, const BlockPart& part, const std::string& token);
+  EncodeFacts ask_facts(const TableTarget& target);
   void insert_body(InsertBlock& block, std::size_t records, const std::string& token,
                    const EncodedBody& body);
   void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);

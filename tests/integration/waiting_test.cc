@@ -321,11 +321,8 @@ TEST_F(WaitingTest, SecondSigtermStopsAtOnce) {
   Millrace millrace(folder(), config("shutdown: {grace: 1h}\n"));
   millrace.start();
   ASSERT_TRUE(eventually(
-      [&] {
-        return millrace.metric("millrace_operations_in_flight", {R"(kind="insert")"}).value_or(0) >
-               0;
-      },
-      kPatience, "an insert is under way"));
+      [&] { return millrace.get("/status").body.find("describe table") != std::string::npos; },
+      kPatience, "a worker asks how the table looks"));
   millrace.signal(SIGTERM);
   ASSERT_TRUE(eventually([&] { return millrace.log().find("draining") != std::string::npos; },
                          kPatience, "it drains"));
