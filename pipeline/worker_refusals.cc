@@ -61,7 +61,9 @@ TransportError as_server_error(const EncodeFailure& failure) {
   const std::string column = failure.column.empty() ? "" : "column " + failure.column + ": ";
   return TransportError(
       column + failure.reason + ", at byte " + std::to_string(failure.position) + " of the message",
-      Disposition::kSplit, false, {.code = code, .name = std::string(error_code_name(code))});
+      // A column that is missing may come: as with a table that reads the JSON itself.
+      failure.unknown_field ? Disposition::kWait : Disposition::kSplit, false,
+      {.code = code, .name = std::string(error_code_name(code))});
 }
 
 }  // namespace

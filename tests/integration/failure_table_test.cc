@@ -284,7 +284,9 @@ TEST_F(FailureTable, SleeperBetweenCheckAndSend) {
                          kPatience, "it has sent its block, too"));
   expect_exact(kBlockRows);
   EXPECT_EQ(other->stop(), 0);
-  EXPECT_EQ(sleeper->stop(), 0);
+  // 3: its consumer was just being replaced, and did not leave the group in order.
+  const int exit_code = sleeper->stop();
+  EXPECT_TRUE(exit_code == 0 || exit_code == 3) << exit_code;
 }
 
 // librdkafka keeps a commit back while the coordinator can't be reached, and stamps the generation

@@ -268,7 +268,9 @@ TEST_F(WaitingTest, MessageLargerThanTheBudgetNamesTheSetting) {
   kafka().produce_texts(name(),
                         {row_json(0), R"({"n":1,"text":")" + std::string(990'000, 'x') + "\"}"});
   Millrace millrace(folder(), clickhouse_yaml() +
-                                  pipelines_yaml("prefetch: 64KiB", "batch: {max_bytes: 64KiB}") +
+                                  // Columns would be made beside it, and need as much again.
+                                  pipelines_yaml("prefetch: 64KiB",
+                                                 "encoding: as_is, batch: {max_bytes: 64KiB}") +
                                   "memory: {budget: 1MiB}\n");
   millrace.start();
   ASSERT_TRUE(eventually([&] { return millrace.log().find("memory.budget") != std::string::npos; },
@@ -307,7 +309,9 @@ TEST_F(WaitingTest, MessageThatTakesNearlyTheWholeBudgetArrives) {
   kafka().produce_texts(
       name(), {row_json(0), R"({"n":1,"text":")" + std::string(900'000, 'x') + "\"}", row_json(2)});
   Millrace millrace(folder(), clickhouse_yaml() +
-                                  pipelines_yaml("prefetch: 64KiB", "batch: {max_bytes: 64KiB}") +
+                                  // Columns would be made beside it, and need as much again.
+                                  pipelines_yaml("prefetch: 64KiB",
+                                                 "encoding: as_is, batch: {max_bytes: 64KiB}") +
                                   "memory: {budget: 1MiB}\n");
   millrace.start();
   EXPECT_TRUE(has_rows(name(), 3));

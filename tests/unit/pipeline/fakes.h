@@ -65,6 +65,17 @@ class SendScript {
   std::atomic<bool> may_have_forgotten{false};
   // How the table looks. Set before the first block, or by a step of the script.
   EncodeFacts facts;
+  // While the worker runs; once.
+  void add_column(const TableColumn& column) {
+    const MutexLock lock(mutex_);
+    if (added_.empty()) added_.push_back(column);
+  }
+  EncodeFacts look() {
+    const MutexLock lock(mutex_);
+    EncodeFacts now = facts;
+    now.columns.insert(now.columns.end(), added_.begin(), added_.end());
+    return now;
+  }
   std::atomic<std::size_t> facts_asked{0};
   std::size_t restart_questions() const {
     const MutexLock lock(mutex_);
@@ -110,6 +121,7 @@ class SendScript {
   std::deque<Step> sends_ GUARDED_BY(mutex_), probe_steps_ GUARDED_BY(mutex_);
   std::vector<Sent> sent_ GUARDED_BY(mutex_);
   std::size_t probes_ GUARDED_BY(mutex_) = 0;
+  std::vector<TableColumn> added_ GUARDED_BY(mutex_);
   std::deque<RepeatProof> proofs_ GUARDED_BY(mutex_);
   std::size_t restart_questions_ GUARDED_BY(mutex_) = 0;
 };
@@ -151,7 +163,7 @@ class FakeSender final : public BlockSender {
   }
   EncodeFacts encode_facts(const TableTarget&) override {
     ++script_->facts_asked;
-    return script_->facts;
+    return script_->look();
   }
   bool may_have_forgotten(const TableTarget&, SteadyTime) override {
     return script_->may_have_forgotten;

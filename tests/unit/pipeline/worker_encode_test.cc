@@ -82,7 +82,9 @@ TEST_F(WorkerEncodeTest, RowsBecomeOneNativeBlockThatNamesItsColumns) {
 }
 
 TEST_F(WorkerEncodeTest, ARowThatDoesNotFitIsADeadLetterAloneAndNothingIsAsked) {
-  deliver({R"({"n":1})", R"({"n":"x"})", R"({"n":3})", R"({"other":4})"});
+  deliver({R"({"n":1})", R"({"n":"x"})", R"({"n":3})",
+           R"({"n":})"
+           "x"});
   ASSERT_EQ(script_->sent().size(), 1u);
   EXPECT_EQ(script_->sent()[0].token, "g/t/0/inc/0-4") << "whoever builds it again has the same";
   ASSERT_EQ(letters_->letters.size(), 2u);
@@ -91,7 +93,7 @@ TEST_F(WorkerEncodeTest, ARowThatDoesNotFitIsADeadLetterAloneAndNothingIsAsked) 
   EXPECT_THAT(letters_->letters[0].message, HasSubstr("column n"));
   EXPECT_THAT(letters_->letters[0].message, HasSubstr("at byte"));
   EXPECT_EQ(letters_->letters[1].offset, 3);
-  EXPECT_EQ(letters_->letters[1].code, 117);
+  EXPECT_EQ(letters_->letters[1].code, 27);
   EXPECT_EQ(target_->stats->rows.value(), 2u);
   EXPECT_EQ(lane_->status().ledger.difference(), 0);
 }
@@ -152,10 +154,22 @@ TEST_F(WorkerEncodeTest, AColumnOfAnUnknownTypeIsNamedAndTheMessagesArePassedOn)
 
 // Whoever says what becomes of a code says it of our refusals, too.
 TEST_F(WorkerEncodeTest, ADispositionByCodeHoldsForRowsThatDoNotEncode) {
-  policy_.dispositions[117] = Disposition::kWait;
-  run({R"({"other":1})"}, [&] { return lane_->blocked(); });
-  EXPECT_EQ(lane_->status().wait.code, 117);
+  policy_.dispositions[117] = Disposition::kDeadLetter;
+  policy_.dispositions[72] = Disposition::kWait;
+  deliver({R"({"other":1})"});
+  ASSERT_EQ(letters_->letters.size(), 1u);
+  EXPECT_EQ(letters_->letters[0].code, 117);
+}
+
+// As when ClickHouse reads the rows.
+TEST_F(WorkerEncodeTest, AFieldWithoutAColumnWaitsForTheColumn) {
+  run({R"({"n":1,"other":1})"}, [&] {
+    if (lane_->blocked()) script_->add_column({"other", "UInt8", "", ""});
+    return lane_->position() == 1;
+  });
   EXPECT_TRUE(letters_->letters.empty());
+  EXPECT_EQ(target_->stats->retries.values().count("INCORRECT_DATA"), 1u);
+  EXPECT_THAT(script_->sent().back().columns, ElementsAre("n", "other"));
 }
 
 TEST_F(WorkerEncodeTest, WithoutAPlaceForDeadLettersTheLaneWaits) {

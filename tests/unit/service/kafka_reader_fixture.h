@@ -48,6 +48,7 @@ class KafkaReaderTest : public testing::Test {
     options.source.topics = {topic_};
     options.source.prefetch_bytes = 8u << 20;
     options.source.commit_interval = std::chrono::milliseconds{100};
+    options.source.delivery = Delivery::kAtLeastOnce;  // plans have tests of their own
     // Quick where the broker's defaults are slow.
     options.source.options = {{"topic.metadata.refresh.interval.ms", "500"},
                               {"session.timeout.ms", "20000"},
