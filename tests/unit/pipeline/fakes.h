@@ -17,6 +17,10 @@
 
 namespace millrace::testing {
 
+// Short pauses; what is tested is what happens, not when.
+inline const RetryPolicy kQuick{std::chrono::milliseconds(1), std::chrono::milliseconds(2),
+                                std::chrono::milliseconds(1), std::chrono::milliseconds(2)};
+
 // What one attempt carried.
 struct Sent {
   std::string token, body;
@@ -178,6 +182,24 @@ class FakeSender final : public BlockSender {
 inline BlockSenderFactory fake_senders(const std::shared_ptr<SendScript>& script) {
   return [script](unsigned) { return std::make_unique<FakeSender>(script); };
 }
+
+// Keeps what it is given. Used by a worker's thread; read when that has ended.
+class FakeLetters final : public DeadLetterStore {
+ public:
+  void store(std::span<const DeadLetter> more) override {
+    if (failures > 0) {
+      --failures;
+      throw std::runtime_error("the disk is full");
+    }
+    if (on_store) on_store();
+    letters.insert(letters.end(), more.begin(), more.end());
+  }
+  std::string name() const override { return "table letters"; }
+
+  int failures = 0;
+  std::function<void()> on_store;
+  std::vector<DeadLetter> letters;
+};
 
 // Keeps every event. Thread-safe.
 class LogRecorder {

@@ -9,24 +9,14 @@
 namespace millrace {
 namespace {
 
-using std::chrono::milliseconds;
 using ::testing::ElementsAre;
+using testing::FakeLetters;
 using ::testing::HasSubstr;
+using testing::kQuick;
 using testing::make_block;
 using testing::make_lane;
 using testing::make_target;
 using testing::throw_clickhouse_error;
-
-const RetryPolicy kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
-
-class Letters final : public DeadLetterStore {
- public:
-  void store(std::span<const DeadLetter> more) override {
-    letters.insert(letters.end(), more.begin(), more.end());
-  }
-  std::string name() const override { return "letters"; }
-  std::vector<DeadLetter> letters;
-};
 
 class WorkerEncodeTest : public ::testing::Test {
  protected:
@@ -58,7 +48,7 @@ class WorkerEncodeTest : public ::testing::Test {
 
   ByteBudget budget_{1u << 30};
   RetryPolicy policy_ = kQuick;
-  std::shared_ptr<Letters> letters_ = std::make_shared<Letters>();
+  std::shared_ptr<FakeLetters> letters_ = std::make_shared<FakeLetters>();
   std::shared_ptr<LaneProgress> lane_ = make_lane();
   std::shared_ptr<TableTarget> target_ = make_target();
   std::shared_ptr<testing::SendScript> script_ = std::make_shared<testing::SendScript>();

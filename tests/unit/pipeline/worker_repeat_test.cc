@@ -10,14 +10,13 @@
 namespace millrace {
 namespace {
 
-using std::chrono::milliseconds;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::kQuick;
 using testing::make_block;
 using testing::make_lane;
 using testing::make_target;
 
-const RetryPolicy kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
 const MetadataColumns kNamed{"t", "p", "o", "", "", ""};
 
 // Takes each token once. Of the next inserts it loses the rows of some offsets, and knows the token

@@ -10,15 +10,14 @@
 namespace millrace {
 namespace {
 
-using std::chrono::milliseconds;
 using ::testing::ElementsAre;
+using testing::FakeLetters;
 using ::testing::HasSubstr;
+using testing::kQuick;
 using testing::make_block;
 using testing::make_lane;
 using testing::make_target;
 using testing::throw_clickhouse_error;
-
-const RetryPolicy kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
 
 // Takes each row once: a token that is known is a repeat. Refuses bodies in which "bad" stands,
 // with the number of its row. Owned by the worker's thread; read when that has ended.
@@ -46,23 +45,6 @@ class FakeTable {
  private:
   const int code_;
   const bool names_rows_;
-};
-
-class FakeLetters final : public DeadLetterStore {
- public:
-  void store(std::span<const DeadLetter> more) override {
-    if (failures > 0) {
-      --failures;
-      throw std::runtime_error("the disk is full");
-    }
-    if (on_store) on_store();
-    letters.insert(letters.end(), more.begin(), more.end());
-  }
-  std::string name() const override { return "table letters"; }
-
-  int failures = 0;
-  std::function<void()> on_store;
-  std::vector<DeadLetter> letters;
 };
 
 class WorkerSplitTest : public ::testing::Test {

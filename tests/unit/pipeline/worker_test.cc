@@ -13,12 +13,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
+using testing::kQuick;
 using testing::make_block;
 using testing::make_lane;
 using testing::make_target;
-
-// Short pauses; what is tested is what happens, not when.
-const RetryPolicy kQuick{milliseconds(1), milliseconds(2), milliseconds(1), milliseconds(2)};
 
 void fail_with_code(int code, bool applied = false) {
   testing::throw_clickhouse_error(code, "no", applied);
