@@ -7,6 +7,7 @@
 
 #include "pipeline/guarantee.h"
 #include "pipeline/sender.h"
+#include "pipeline/table_sql.h"
 
 namespace millrace {
 namespace {
@@ -84,6 +85,11 @@ Settings merge(const std::set<std::string>& known, const Settings& wanted_by_use
   return result;
 }
 
+// Of two limits; 0 is none.
+std::uint64_t smaller(std::uint64_t one, std::uint64_t other) {
+  return one == 0 || other == 0 ? std::max(one, other) : std::min(one, other);
+}
+
 class ClickHouseSender final : public BlockSender {
  public:
   ClickHouseSender(ClientOptions options, Settings insert_settings, EndpointList& endpoints,
@@ -109,7 +115,7 @@ class ClickHouseSender final : public BlockSender {
 
   void probe(const TableTarget& target) override {
     client_.describe_table(target.table);
-    window_seconds_.erase(target.table);  // it may be another table now
+    memory_.erase(target.table);  // it may be another table now
   }
 
   EncodeFacts encode_facts(const TableTarget& target) override {
@@ -127,9 +133,9 @@ class ClickHouseSender final : public BlockSender {
   bool may_have_forgotten(const TableTarget& target, SteadyTime then) override {
     if (target.delivery == Delivery::kAtLeastOnce) return false;
     expect_guarantee(target);
-    const auto found = window_seconds_.find(target.table);
-    if (found == window_seconds_.end() || found->second == 0) return false;
-    return ask_seconds_of_inserts_since(client_, target.table, then) > found->second / 2;
+    const auto found = memory_.find(target.table);
+    return found != memory_.end() &&
+           may_be_forgotten(found->second, ask_inserts_since(client_, target.table, then));
   }
 
   std::string session_id() const override { return client_.session_id(); }
@@ -139,13 +145,13 @@ class ClickHouseSender final : public BlockSender {
   // recognise a repeat.
   void expect_guarantee(const TableTarget& target) {
     const std::string& table = target.table;
-    if (window_seconds_.contains(table)) return;
+    if (memory_.contains(table)) return;
     const auto guarantees = exactly_once_guarantees(
         client_, table,
         target.columns.name_records() ? Rows::kCanBeLookedFor : Rows::kCanNotBeLookedFor);
     // A table that is missing may come as another one.
     if (guarantees.empty() || guarantees.front().first != table) return;
-    std::uint64_t window_seconds = 0;
+    TableMemory memory;
     GuaranteeNote::Value note{true, guarantees.front().second.text};
     for (const auto& [name, guarantee] : guarantees) {
       const std::string text =
@@ -155,12 +161,11 @@ class ClickHouseSender final : public BlockSender {
                              {.name = "NOT_EXACTLY_ONCE"});
       }
       if (!guarantee.holds && note.holds) note = {false, text};
-      if (guarantee.window_seconds != 0 &&
-          (window_seconds == 0 || guarantee.window_seconds < window_seconds))
-        window_seconds = guarantee.window_seconds;
+      memory.inserts = smaller(memory.inserts, guarantee.window);
+      memory.seconds = smaller(memory.seconds, guarantee.window_seconds);
     }
     target.stats->guarantee.set(std::move(note));
-    window_seconds_.emplace(table, window_seconds);
+    memory_.emplace(table, memory);
   }
 
   const std::set<std::string>& known() {
@@ -168,19 +173,15 @@ class ClickHouseSender final : public BlockSender {
     QueryOptions options;
     options.format = "TabSeparated";
     const std::string names = client_.raw_query(known_settings_query(), options);
-    std::set<std::string> found;
-    for (std::size_t at = 0; at < names.size();) {
-      const std::size_t end = std::min(names.find('\n', at), names.size());
-      found.insert(names.substr(at, end - at));
-      at = end + 1;
-    }
-    return known_.emplace(std::move(found));
+    auto found = answer_lines(names);
+    return known_.emplace(std::make_move_iterator(found.begin()),
+                          std::make_move_iterator(found.end()));
   }
 
   Client client_;
   const Settings user_settings_;
-  // How long each table remembers an insert, as far as asked; 0: it counts inserts, not time.
-  std::map<std::string, std::uint64_t> window_seconds_;
+  // Of each table and those behind its views, as far as asked.
+  std::map<std::string, TableMemory> memory_;
   std::optional<std::set<std::string>> known_;  // names that the server knows; not asked yet
 };
 

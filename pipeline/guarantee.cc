@@ -17,16 +17,6 @@ constexpr std::string_view kReplicatedSeconds = "replicated_deduplication_window
 // minutes of ten blocks a second, and some more.
 constexpr std::uint64_t kLeastWindow = 10'000;
 
-std::vector<std::string> split_lines(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
-}
-
 std::uint64_t to_number(std::string_view text) {
   std::uint64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -52,11 +42,6 @@ std::string sql_name(const std::string& table) {
   return plain && table.find("..") == std::string::npos ? table : quote_table(table);
 }
 
-// Engines that replace or sum rows up, and a TTL, leave nothing that could be counted.
-bool keeps_every_row(const TableFacts& facts) {
-  return facts.engine == "MergeTree" && facts.engine_full.find(" TTL ") == std::string::npos;
-}
-
 std::string remedy(const std::string& table, std::string_view setting) {
   return "ALTER TABLE " + sql_name(table) + " MODIFY SETTING " + std::string(setting) + " = 100000";
 }
@@ -67,11 +52,11 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
       "SELECT concat(target_database, '.', target_table) FROM system.tables "
       "WHERE engine = 'MaterializedView' AND (database, name) IN (SELECT "
       "arrayJoin(arrayZip(dependencies_database, dependencies_table)) FROM system.tables WHERE " +
-      std::string(kIsTable) + ")";
+      is_table() + ")";
   std::vector<std::string> targets;
   for (std::size_t next = 0; next <= targets.size(); ++next) {
     const std::string source = next == 0 ? table : targets[next - 1];
-    for (std::string& target : split_lines(client.raw_query(
+    for (std::string& target : answer_lines(client.raw_query(
              sql, {.format = "TabSeparatedRaw", .parameters = table_parameters(source)}))) {
       if (std::find(targets.begin(), targets.end(), target) == targets.end())
         targets.push_back(std::move(target));
@@ -81,6 +66,14 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
 }
 
 }  // namespace
+
+bool is_replicated(const TableFacts& facts) {
+  return facts.engine.starts_with("Replicated") || facts.engine.starts_with("Shared");
+}
+
+bool keeps_every_row(const TableFacts& facts) {
+  return facts.engine == "MergeTree" && facts.engine_full.find(" TTL ") == std::string::npos;
+}
 
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table) {
   // Lines: no value here has one of its own.
@@ -92,9 +85,9 @@ std::optional<TableFacts> ask_table_facts(Client& client, const std::string& tab
       "WHERE name = 'replicated_deduplication_window'), "
       "(SELECT value FROM system.merge_tree_settings "
       "WHERE name = 'replicated_deduplication_window_seconds')]) FROM system.tables WHERE " +
-          std::string(kIsTable),
+          is_table(),
       {.format = "TabSeparatedRaw", .parameters = table_parameters(table)});
-  const std::vector<std::string> lines = split_lines(answer);
+  const std::vector<std::string> lines = answer_lines(answer);
   if (lines.size() != 5) return std::nullopt;
   return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3]),
                     to_number(lines[4])};
@@ -111,19 +104,18 @@ std::optional<bool> ask_granted(Client& client, const std::string& right,
 }
 
 Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts, Rows rows) {
-  const std::string_view engine = facts.engine;
-  if (!engine.ends_with("MergeTree")) {
+  if (!facts.engine.ends_with("MergeTree")) {
     return {.text = "exactly_once does not hold: engine " + facts.engine +
                     " remembers no deduplication tokens; write into a MergeTree table"};
   }
-  const bool replicated = engine.starts_with("Replicated") || engine.starts_with("Shared");
+  const bool replicated = is_replicated(facts);
   const std::string_view setting = replicated ? kReplicatedWindow : kPlainWindow;
   const std::uint64_t window = setting_in(facts.engine_full, setting)
                                    .value_or(replicated ? facts.replicated_window : facts.window);
   const std::string has = std::string(setting) + " is " + std::to_string(window);
   if (window == 0)
     return {.text = "exactly_once does not hold: " + has + "; " + remedy(table, setting)};
-  Guarantee guarantee{.possible = true};
+  Guarantee guarantee{.possible = true, .window = window};
   if (replicated) {
     guarantee.window_seconds =
         setting_in(facts.engine_full, kReplicatedSeconds).value_or(facts.replicated_window_seconds);

@@ -24,6 +24,10 @@ struct TableFacts {
 // Nothing when there is no such table. Throws TransportError.
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
 
+bool is_replicated(const TableFacts& facts);
+// Engines that replace or sum rows up, and a TTL, leave nothing that could be counted.
+bool keeps_every_row(const TableFacts& facts);
+
 // Whether our user may do this with the table ("INSERT"); nothing when the server can't be asked.
 std::optional<bool> ask_granted(Client& client, const std::string& right, const std::string& table);
 
@@ -31,7 +35,8 @@ struct Guarantee {
   bool holds = false;
   bool possible = false;  // for a while, or while ClickHouse is not killed, if it does not hold
   std::string text{};     // what is promised and why, or what is missing and the SQL that mends it
-  std::uint64_t window_seconds = 0;  // so long the table remembers an insert; 0: by count alone
+  std::uint64_t window = 0;  // so many inserts (into each partition of the table) are remembered
+  std::uint64_t window_seconds = 0;  // and for so long; 0: by count alone
 };
 // Whether a record's rows can be looked for when the table itself can't be trusted
 // (restart_check.h).

@@ -10,6 +10,11 @@
 namespace millrace {
 namespace {
 
+// No table takes more parts than that for long: ClickHouse slows inserts down, then refuses them
+// (252). A merge of old parts looks like as many inserts; just after a restart it is not taken for
+// them.
+constexpr std::uint64_t kMostInsertsASecond = 100;
+
 // Whole seconds, rounded up, and one more: what is in doubt counts as long ago.
 std::uint64_t seconds_since(SteadyTime then) {
   const auto age = std::chrono::steady_clock::now() - then;
@@ -25,35 +30,15 @@ Number take_number(std::string_view& text) {
   return number;
 }
 
-// A question of ours that fails says nothing of the block's rows: they are not refused.
-std::string ask(Client& client, const std::string& sql, const QueryOptions& options) {
-  try {
-    return client.raw_query(sql, options);
-  } catch (const ClickHouseError& error) {
-    if (error.disposition() == Disposition::kRetry || error.disposition() == Disposition::kWait)
-      throw;
-    throw TransportError(std::string("rows can't be looked for: ") + error.what(),
-                         Disposition::kWait, false, {.name = "ROWS_NOT_COUNTED"});
-  }
-}
-
 }  // namespace
 
 RepeatProof ask_repeat_proof(Client& client, const TableTarget& target, SteadyTime then) {
-  const std::string answer =
-      ask(client,
-          "SELECT uptime(), engine LIKE 'Replicated%' OR engine LIKE 'Shared%', "
-          "engine = 'MergeTree' AND position(engine_full, ' TTL ') = 0 "
-          "FROM system.tables WHERE " +
-              std::string(kIsTable),
-          {.format = "TabSeparated", .parameters = table_parameters(target.table)});
-  if (answer.empty()) return RepeatProof::kComplete;  // no such table: the insert will say so
+  const std::string answer = client.raw_query("SELECT uptime()", {.format = "TabSeparated"});
   std::string_view rest = answer;
-  const auto uptime = take_number<std::uint64_t>(rest);
-  const bool replicated = take_number<int>(rest) != 0;
-  const bool keeps_every_row = take_number<int>(rest) != 0;
-  if (replicated || uptime > seconds_since(then)) return RepeatProof::kComplete;
-  const bool can_look = keeps_every_row && target.columns.name_records() &&
+  if (take_number<std::uint64_t>(rest) > seconds_since(then)) return RepeatProof::kComplete;
+  const auto facts = ask_table_facts(client, target.table);
+  if (!facts || is_replicated(*facts)) return RepeatProof::kComplete;  // none: the insert says so
+  const bool can_look = keeps_every_row(*facts) && target.columns.name_records() &&
                         ask_granted(client, "SELECT", target.table).value_or(true);
   return can_look ? RepeatProof::kLook : RepeatProof::kNone;
 }
@@ -70,17 +55,15 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
                    {"first", range.first},
                    {"end", range.end}};
   if (since) {
-    sql +=
-        " AND _part IN (SELECT name FROM system.parts WHERE active AND database = "
-        "if({database:String} = '', currentDatabase(), {database:String}) AND table = "
-        "{table:String} AND modification_time >= now() - {age:UInt64})";
+    sql += " AND _part IN (SELECT name FROM system.parts WHERE active AND " + is_table("table") +
+           " AND modification_time >= now() - {age:UInt64})";
     parameters.merge(table_parameters(target.table));
     // A minute more: the time of a part is what the server's file system says.
     parameters.emplace("age", seconds_since(*since) + 60);
   }
   const std::string answer =
-      ask(client, sql + " GROUP BY 1",
-          {.format = "TabSeparated", .parameters = Parameters(std::move(parameters))});
+      client.raw_query(sql + " GROUP BY 1",
+                       {.format = "TabSeparated", .parameters = Parameters(std::move(parameters))});
   RowsByOffset rows;
   for (std::string_view rest = answer; !rest.empty();) {
     const auto at = take_number<std::int64_t>(rest);
@@ -89,19 +72,30 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
   return rows;
 }
 
-std::uint64_t ask_seconds_of_inserts_since(Client& client, const std::string& table,
-                                           SteadyTime then) {
-  // Merges write parts, too: counted as inserts they make it longer, which is the safe side.
+InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyTime then) {
   Named parameters = table_parameters(table);
   parameters.emplace("age", seconds_since(then));
-  const std::string answer = ask(
-      client,
-      "SELECT greatest(0, {age:Int64} - (now() - max(modification_time))) FROM system.parts WHERE "
-      "active AND database = if({database:String} = '', currentDatabase(), {database:String}) AND "
-      "table = {table:String}",
+  const std::string answer = client.raw_query(
+      "SELECT greatest(0, {age:Int64} - (now() - max(written))), sum(newest - older), "
+      "max(newest) - max(older) FROM (SELECT max(modification_time) AS written, "
+      "max(max_block_number) AS newest, "
+      "maxIf(max_block_number, modification_time < now() - {age:Int64}) AS older "
+      "FROM system.parts WHERE active AND " +
+          is_table("table") + " GROUP BY partition_id)",
       {.format = "TabSeparated", .parameters = Parameters(std::move(parameters))});
   std::string_view rest = answer;
-  return take_number<std::uint64_t>(rest);
+  InsertsSince inserts;
+  inserts.seconds = take_number<std::uint64_t>(rest);
+  inserts.of_partitions = take_number<std::uint64_t>(rest);
+  inserts.of_table = take_number<std::uint64_t>(rest);
+  return inserts;
+}
+
+bool may_be_forgotten(const TableMemory& memory, const InsertsSince& since) {
+  if (memory.seconds != 0 && since.seconds > memory.seconds / 2) return true;
+  const std::uint64_t inserts = memory.seconds != 0 ? since.of_partitions : since.of_table;
+  return memory.inserts != 0 &&
+         std::min(inserts, since.seconds * kMostInsertsASecond) > memory.inserts / 2;
 }
 
 }  // namespace millrace

@@ -36,10 +36,26 @@ using RowsByOffset = std::unordered_map<std::int64_t, std::size_t>;
 RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, const LaneId& lane,
                                  Cut range, std::optional<SteadyTime> since);
 
-// How much longer the table was written to since `then`, in the server's seconds: that is how long
-// the entry of an insert of that time has aged in a replicated table's memory, whatever the clock
-// says. https://clickhouse.com/docs/operations/settings/merge-tree-settings
-std::uint64_t ask_seconds_of_inserts_since(Client& client, const std::string& table,
-                                           SteadyTime then);
+// What was inserted since some time, at most: merges write parts, too, and are counted as inserts,
+// which is the safe side.
+struct InsertsSince {
+  // How much longer the table was written to, by the server's clock: so long the entry of an insert
+  // of that time has aged in a replicated table's memory, whatever the time is now.
+  std::uint64_t seconds = 0;
+  // Block numbers that were taken: a replicated table counts them in each partition, a plain one in
+  // all of them together.
+  std::uint64_t of_partitions = 0, of_table = 0;
+};
+InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyTime then);
+
+// How much a table remembers.
+// https://clickhouse.com/docs/operations/settings/merge-tree-settings
+struct TableMemory {
+  std::uint64_t inserts = 0;  // of that many (a partition each, in a replicated table)
+  std::uint64_t seconds = 0;  // and so long; 0: by count alone, as a plain table
+};
+// Whether it may have forgotten an insert since which there were these: beyond half of what it
+// keeps it counts as forgotten. Pure.
+bool may_be_forgotten(const TableMemory& memory, const InsertsSince& since);
 
 }  // namespace millrace

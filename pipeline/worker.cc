@@ -55,6 +55,14 @@ TransportError rows_not_found(const InsertBlock& block, std::size_t records) {
           {.name = "ROWS_NOT_FOUND"}};
 }
 
+// A question of ours that is refused says nothing of the block's rows.
+TransportError question_failed(const TableTarget& target, const TransportError& error) {
+  return {"a question about table " + target.table + " failed: " + error.what(),
+          Disposition::kWait,
+          false,
+          {.name = "QUESTION_FAILED"}};
+}
+
 TransportError plan_expired(const InsertBlock& block) {
   return {"records " + std::to_string(block.cut.first) + "-" + std::to_string(block.cut.end) +
               " of " + block.lane->id().to_string() + " may be in table " + block.target->table +
@@ -89,6 +97,20 @@ void Worker::run() {
     // CPU.
     if (queue_.queued() == 0) encoder_.trim();
     set_operation("idle", nullptr);
+  }
+}
+
+template <class Question>
+auto Worker::ask(const char* operation, const TableTarget& target, const InsertBlock* block,
+                 const Question& question) {
+  set_operation(operation, block);
+  const InFlight in_flight(stats_.probes_in_flight);
+  try {
+    return question();
+  } catch (const TransportError& error) {
+    const Disposition disposition = retry_.disposition_of(error);
+    if (disposition == Disposition::kRetry || disposition == Disposition::kWait) throw;
+    throw question_failed(target, error);
   }
 }
 
@@ -135,9 +157,7 @@ void Worker::prepare(InsertBlock& block) {
     add_stage(stats, Stage::kQueue, steady_clock::now() - block.queued_at);
   }
   if (block.last_disposition == Disposition::kWait) {
-    set_operation("probe", &block);
-    const InFlight in_flight(stats_.probes_in_flight);
-    sender_->probe(*block.target);
+    ask("probe", *block.target, &block, [&] { sender_->probe(*block.target); });
   }
   if (block.reason == CutReason::kPlanned) check_plan(block);
 }
@@ -146,9 +166,9 @@ void Worker::prepare(InsertBlock& block) {
 void Worker::check_plan(InsertBlock& block) {
   const ExpiredPlan policy = block.target->on_expired_plan;
   if (block.plan_checked || !block.unknown_since || policy == ExpiredPlan::kResend) return;
-  set_operation("probe", &block);
-  const InFlight in_flight(stats_.probes_in_flight);
-  const bool expired = sender_->may_have_forgotten(*block.target, *block.unknown_since);
+  const bool expired = ask("probe", *block.target, &block, [&] {
+    return sender_->may_have_forgotten(*block.target, *block.unknown_since);
+  });
   if (expired && policy == ExpiredPlan::kStop) throw plan_expired(block);
   block.look_first = expired;
   block.plan_checked = true;
@@ -201,9 +221,8 @@ void Worker::send(InsertBlock& block, const BlockPart& part) {
 // Whether a success says that the rows are there.
 RepeatProof Worker::repeat_proof(InsertBlock& block) {
   if (!block.unknown_since) return RepeatProof::kComplete;
-  set_operation("probe", &block);
-  const InFlight in_flight(stats_.probes_in_flight);
-  return sender_->repeat_proof(*block.target, *block.unknown_since);
+  return ask("probe", *block.target, &block,
+             [&] { return sender_->repeat_proof(*block.target, *block.unknown_since); });
 }
 
 // With the old token the server could take the rows for a duplicate of some that it has lost: rows
@@ -229,17 +248,17 @@ void Worker::insert_missing(InsertBlock& block, const BlockPart& part) {
 }
 
 BlockPart Worker::find_missing(const InsertBlock& block, const BlockPart& part) {
-  set_operation("look for rows", &block);
-  const InFlight in_flight(stats_.probes_in_flight);
-  const auto ask = [&](std::optional<SteadyTime> since) {
-    return without_those(
-        block, part, sender_->rows_of_records(*block.target, block.lane->id(), block.cut, since));
+  const auto look = [&](std::optional<SteadyTime> since) {
+    return without_those(block, part, ask("look for rows", *block.target, &block, [&] {
+                           return sender_->rows_of_records(*block.target, block.lane->id(),
+                                                           block.cut, since);
+                         }));
   };
   if (!block.look_first && block.unknown_since) {
-    BlockPart missing = ask(block.unknown_since);
+    BlockPart missing = look(block.unknown_since);
     if (missing.records() == 0) return missing;
   }
-  return ask(std::nullopt);  // the short question may overlook some
+  return look(std::nullopt);  // the short question may overlook some
 }
 
 void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string& token) {
@@ -262,9 +281,7 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
 }
 
 EncodeFacts Worker::ask_facts(const TableTarget& target) {
-  set_operation("describe table", nullptr);
-  const InFlight in_flight(stats_.probes_in_flight);
-  return sender_->encode_facts(target);
+  return ask("describe table", target, nullptr, [&] { return sender_->encode_facts(target); });
 }
 
 void Worker::insert_body(InsertBlock& block, std::size_t records, const std::string& token,

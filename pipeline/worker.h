@@ -50,6 +50,10 @@ class Worker {
   WorkerStatus status(SteadyTime now) const;
 
  private:
+  // Asks the server something about `target` that is no insert.
+  template <class Question>
+  auto ask(const char* operation, const TableTarget& target, const InsertBlock* block,
+           const Question& question);
   void process(InsertBlockPtr block);
   bool ours(InsertBlockPtr& block);
   void prepare(InsertBlock& block);

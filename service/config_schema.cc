@@ -258,8 +258,8 @@ std::vector<Setting<PipelineConfig>> row_settings() {
                                                            {"resend", ExpiredPlan::kResend},
                                                            {"verify", ExpiredPlan::kVerify}},
           "What to do with blocks that were written down so long ago that the table may "
-          "have forgotten whether it has them (half of its "
-          "replicated_deduplication_window_seconds). stop: their lane waits. resend: "
+          "have forgotten whether it has them (half of its deduplication window, in "
+          "inserts or in seconds). stop: their lane waits. resend: "
           "their rows can be there twice. verify: rows are looked for by columns.topic, "
           "columns.partition and columns.offset, and those that are missing are sent."),
       Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,

@@ -4,6 +4,7 @@
 
 #include <set>
 #include <thread>
+#include <utility>
 
 #include "tests/unit/pipeline/fakes.h"
 
@@ -91,6 +92,7 @@ class WorkerRepeatTest : public ::testing::Test {
   std::shared_ptr<testing::SendScript> script_ = std::make_shared<testing::SendScript>();
   ForgetfulTable table_;
   unsigned unanswered_ = 0;  // of the next inserts
+  bool refuses_questions_ = false;
   testing::LogRecorder log_;
   WorkerStats stats_;
   BlockQueue queue_;
@@ -185,6 +187,35 @@ TEST_F(WorkerRepeatTest, APlanThatIsFreshIsSentUnderItsToken) {
   target_->on_expired_plan = ExpiredPlan::kVerify;
   run_until(planned(2), [&] { return lane_->position() == 2; });
   EXPECT_THAT(tokens(), ElementsAre("g/t/0/inc/0-2"));
+}
+
+TEST_F(WorkerRepeatTest, AQuestionThatIsRefusedSaysNothingOfTheRows) {
+  script_->rows_of_records = [this](Cut, std::optional<SteadyTime>) {
+    if (std::exchange(refuses_questions_, false))
+      throw ClickHouseError({.code = 53, .name = "TYPE_MISMATCH", .message = "no such comparison"});
+    return table_.rows;
+  };
+  refuses_questions_ = true;
+  script_->may_have_forgotten = true;
+  target_->on_expired_plan = ExpiredPlan::kVerify;
+  run_until(planned(2), [&] { return lane_->position() == 2; });
+  EXPECT_EQ(table_.rows, (RowsByOffset{{0, 1}, {1, 1}}));
+  EXPECT_EQ(target_->stats->retries.values().count("QUESTION_FAILED"), 1u);
+}
+
+TEST(MayBeForgottenTest, HalfOfTheSecondsOrOfTheInserts) {
+  const TableMemory replicated{.inserts = 1'000, .seconds = 60};
+  EXPECT_FALSE(may_be_forgotten(replicated, {.seconds = 30, .of_partitions = 500}));
+  EXPECT_TRUE(may_be_forgotten(replicated, {.seconds = 31}));
+  EXPECT_TRUE(may_be_forgotten(replicated, {.seconds = 30, .of_partitions = 501}));
+  const TableMemory plain{.inserts = 1'000};
+  EXPECT_FALSE(may_be_forgotten(plain, {.seconds = 1'000, .of_partitions = 900, .of_table = 500}));
+  EXPECT_TRUE(may_be_forgotten(plain, {.seconds = 1'000, .of_table = 501}));
+}
+
+// A merge of many old parts just after a restart.
+TEST(MayBeForgottenTest, MoreInsertsThanATableCanTakeAreMerges) {
+  EXPECT_FALSE(may_be_forgotten({.inserts = 10'000}, {.seconds = 10, .of_table = 1'000'000}));
 }
 
 }  // namespace
