@@ -16,6 +16,8 @@ std::string_view to_string(CutReason reason) {
       return "leaving";
     case CutReason::kPlanned:
       return "planned";
+    case CutReason::kStride:
+      return "stride";
   }
   return "unknown";
 }

@@ -24,8 +24,9 @@ enum class CutReason {
   kBudget,   // the byte budget is spent: send what there is, so that it gets free
   kLeaving,  // the lane goes to another owner, or the process drains
   kPlanned,  // a former owner's plan has a border here
+  kStride,   // Boundary::kStride has one
 };
-inline constexpr std::size_t kCutReasons = 6;
+inline constexpr std::size_t kCutReasons = 7;
 std::string_view to_string(CutReason reason);
 
 // Owned by one thread.

@@ -7,6 +7,11 @@
 #include "pipeline/stop_hook.h"
 
 namespace millrace {
+namespace {
+
+constexpr char kIncarnationOfStrides[] = "stride";
+
+}  // namespace
 
 void LaneRegistry::add(std::shared_ptr<LaneProgress> lane) {
   const MutexLock lock(mutex_);
@@ -32,7 +37,9 @@ Lane::Lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTa
       layout_(target_->layout()),
       batcher_(limits),
       cut_start_(start),
-      next_offset_(start) {}
+      next_offset_(start),
+      stride_(target_->boundary == Boundary::kStride ? static_cast<std::int64_t>(limits.max_rows)
+                                                     : 0) {}
 
 Producer::Producer(ByteBudget& budget, BlockQueue& queue, BatchLimits batch, LaneLimits limits,
                    LaneRegistry& registry)
@@ -56,9 +63,13 @@ Lane& Producer::open_lane(LaneId id, std::shared_ptr<const TableTarget> target,
 
 Lane& Producer::open_planned_lane(LaneId id, std::shared_ptr<const TableTarget> target,
                                   const Checkpoint& from) {
-  auto progress = std::make_shared<LaneProgress>(
-      std::move(id), target->table,
-      from.incarnation.empty() ? draw_incarnation() : from.incarnation, from.position);
+  std::string incarnation = from.incarnation;
+  if (incarnation.empty()) {
+    incarnation =
+        target->boundary == Boundary::kStride ? kIncarnationOfStrides : draw_incarnation();
+  }
+  auto progress = std::make_shared<LaneProgress>(std::move(id), target->table,
+                                                 std::move(incarnation), from.position);
   Lane& lane = add_lane(std::move(progress), std::move(target), from.position);
   lane.plans_ = true;
   lane.replay_.assign(from.ends.begin(), from.ends.end());
@@ -77,7 +88,7 @@ Lane& Producer::add_lane(std::shared_ptr<LaneProgress> progress,
 
 AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) {
   lane.expect_next(record.offset);
-  finish_replay_below(lane, record.offset);
+  cut_borders_below(lane, record.offset);
   if (lane.open_ == nullptr) lane.open_ = std::make_unique<BlockBuffer>(budget_, lane.layout_);
   const std::size_t used_before = lane.open_->used_bytes();
   if (!lane.open_->try_append(record)) {
@@ -92,8 +103,8 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
   }
   lane.next_offset_ = record.offset + 1;
   lane.batcher_.add(1, lane.open_->used_bytes() - used_before, now);
-  if (lane.replaying()) {
-    finish_replay_below(lane, lane.next_offset_);
+  if (lane.replaying() || lane.stride_ > 0) {
+    cut_borders_below(lane, lane.next_offset_);
   } else if (const auto reason = lane.batcher_.full()) {
     cut(lane, *reason);
   }
@@ -103,19 +114,30 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
 // A planned block has the borders that it has: it can't be cut to make room. When nothing is in
 // flight whose end would make room, it goes over the budget.
 bool Producer::must_take(const Lane& lane) const {
-  return lane.replaying() && std::all_of(lanes_.begin(), lanes_.end(), [](const auto& each) {
-           return each->progress_->unfinished() == 0 &&
-                  (each->open_ == nullptr || each->replaying());
-         });
+  return lane.replaying() && nothing_in_flight() &&
+         std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& each) { return each->open_ == nullptr || each->replaying(); });
 }
 
-// Cuts the planned blocks that end at `offset` or below: the source has passed them.
-void Producer::finish_replay_below(Lane& lane, std::int64_t offset) {
+// Cuts at the planned ends, then at the strides' borders, that are `offset` or below: the source
+// has passed them.
+void Producer::cut_borders_below(Lane& lane, std::int64_t offset) {
   while (lane.replaying() && lane.replay_.front() <= offset) {
     lane.next_offset_ = lane.replay_.front();
     seal(lane, CutReason::kPlanned);
     lane.replay_.pop_front();
   }
+  if (lane.replaying() || lane.stride_ == 0 || lane.border_above(lane.cut_start_) > offset) return;
+  lane.next_offset_ = lane.border_above(lane.cut_start_);
+  seal(lane, CutReason::kStride);
+  // Strides without a record are one cut, however many.
+  if (lane.border_above(lane.cut_start_) > offset) return;
+  lane.next_offset_ = offset - offset % lane.stride_;
+  seal(lane, CutReason::kStride);
+}
+
+std::int64_t Lane::border_above(std::int64_t offset) const {
+  return (offset / stride_ + 1) * stride_;
 }
 
 void Producer::skip(Lane& lane, std::int64_t offset) {
@@ -126,7 +148,7 @@ void Producer::skip(Lane& lane, std::int64_t offset) {
 
 void Producer::advance(Lane& lane, std::int64_t offset) {
   if (lane.leaving_) return;
-  finish_replay_below(lane, offset);
+  cut_borders_below(lane, offset);
   lane.next_offset_ = std::max(lane.next_offset_, offset);
 }
 
@@ -140,7 +162,7 @@ void Lane::expect_next(std::int64_t offset) const {
 
 void Producer::cut_due(SteadyTime now) {
   for (const auto& lane : lanes_) {
-    if (lane->replaying()) continue;
+    if (lane->replaying() || lane->stride_ > 0) continue;
     if (const auto reason = lane->batcher_.due(now)) {
       cut(*lane, *reason);
     } else if (lane->batcher_.empty() && lane->progress_->unfinished() == 0) {
@@ -150,7 +172,24 @@ void Producer::cut_due(SteadyTime now) {
 }
 
 void Producer::cut(Lane& lane, CutReason reason) {
-  if (!lane.replaying() && lane.next_offset_ != lane.cut_start_) seal(lane, reason);
+  if (lane.replaying() || lane.next_offset_ == lane.cut_start_) return;
+  if (lane.stride_ > 0) return cut_stride(lane, reason);
+  seal(lane, reason);
+}
+
+// Between its borders.
+void Producer::cut_stride(Lane& lane, CutReason reason) {
+  if (reason == CutReason::kLeaving) {
+    forget_open(lane);
+  } else if (reason == CutReason::kBudget && lane.open_ != nullptr && nothing_in_flight()) {
+    seal(lane, reason);
+  }
+}
+
+void Producer::forget_open(Lane& lane) {
+  lane.open_.reset();
+  lane.batcher_.reset();
+  lane.next_offset_ = lane.cut_start_;
 }
 
 void Producer::seal(Lane& lane, CutReason reason) {
@@ -202,15 +241,13 @@ void Producer::forget_unplanned(Lane& lane) {
     lane.progress_->forget_from(lane.cut_start_);
     lane.held_.clear();
   }
-  lane.open_.reset();
-  lane.batcher_.reset();
-  lane.next_offset_ = lane.cut_start_;
+  forget_open(lane);
   lane.leaving_ = true;
 }
 
 void Producer::give_plan_up(Lane& lane) {
   lane.replay_.clear();
-  cut(lane, CutReason::kLeaving);
+  if (lane.next_offset_ != lane.cut_start_) seal(lane, CutReason::kLeaving);
 }
 
 void Producer::cut_all(CutReason reason) {
@@ -220,7 +257,7 @@ void Producer::cut_all(CutReason reason) {
 std::optional<SteadyTime> Producer::next_due() const {
   std::optional<SteadyTime> earliest;
   for (const auto& lane : lanes_) {
-    if (lane->replaying()) continue;
+    if (lane->replaying() || lane->stride_ > 0) continue;
     const auto due = lane->batcher_.deadline();
     if (due && (!earliest || *due < *earliest)) earliest = due;
   }
@@ -239,6 +276,11 @@ bool Producer::idle(const Lane& lane) const {
 
 bool Producer::all_idle() const {
   return std::all_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) { return idle(*lane); });
+}
+
+bool Producer::nothing_in_flight() const {
+  return std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->progress_->unfinished() == 0; });
 }
 
 void Producer::close_lane(Lane& lane) {

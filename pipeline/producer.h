@@ -7,6 +7,10 @@
 // the queue at once. What it cuts after that is held until the source has made its end durable:
 // then planned() lets it go.
 //
+// A lane with Boundary::kStride is cut at its borders and nowhere else, so that its last rows stay
+// where they are, for whoever reads on. Only when memory is short, and no block is under way that
+// would free some, the first of them is cut where it is.
+//
 // What a source must do with it: call append for each record in the order of offsets; when append
 // says kBudgetSpent keep the record, stop reading, and try again; call cut_due() often enough
 // (next_due()); pause lanes for which wants_pause() holds; commit position() of each lane on its
@@ -41,6 +45,7 @@ class Lane {
   friend class Producer;
   Lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTarget> target,
        BatchLimits limits, std::int64_t start);
+  std::int64_t border_above(std::int64_t offset) const;
   // Throws std::logic_error if it was there already, or the lane takes no more.
   void expect_next(std::int64_t offset) const;
 
@@ -53,6 +58,7 @@ class Lane {
   std::int64_t next_offset_;           // everything below has been appended or skipped
   bool plans_ = false;
   bool leaving_ = false;
+  const std::int64_t stride_;        // Boundary::kStride: the distance of its borders; else 0
   std::deque<std::int64_t> replay_;  // ends of planned blocks that are not cut yet
   SteadyTime planned_at_{};          // when a former owner may first have sent them
   std::deque<InsertBlockPtr> held_;  // cut, and named by no durable checkpoint yet
@@ -88,7 +94,7 @@ class Producer {
   // The lane starts at `offset`, the source's committed position. Valid until close_lane.
   Lane& open_lane(LaneId id, std::shared_ptr<const TableTarget> target, std::int64_t offset);
   // The same with exactly once. `from` is what the source has stored; without an incarnation (the
-  // source had no plan) one is drawn.
+  // source had no plan) one is drawn, but with Boundary::kStride, whose tokens have all the same.
   Lane& open_planned_lane(LaneId id, std::shared_ptr<const TableTarget> target,
                           const Checkpoint& from);
   // Throws std::logic_error for an offset below lane.next_offset(): a fault in the source.
@@ -121,6 +127,7 @@ class Producer {
   bool wants_pause(const Lane& lane) const;
   bool idle(const Lane& lane) const;  // nothing open, nothing unfinished
   bool all_idle() const;
+  bool nothing_in_flight() const;  // of all lanes; what is open is not
   // The lane goes. What is open is forgotten; what is queued is not sent any more.
   void close_lane(Lane& lane);
   const std::vector<std::unique_ptr<Lane>>& lanes() const noexcept { return lanes_; }
@@ -129,7 +136,9 @@ class Producer {
   Lane& add_lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTarget> target,
                  std::int64_t offset);
   bool must_take(const Lane& lane) const;
-  void finish_replay_below(Lane& lane, std::int64_t offset);
+  void cut_borders_below(Lane& lane, std::int64_t offset);
+  void cut_stride(Lane& lane, CutReason reason);
+  void forget_open(Lane& lane);
   void seal(Lane& lane, CutReason reason);
   ByteBudget& budget_;
   BlockQueue& queue_;

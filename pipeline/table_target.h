@@ -40,6 +40,14 @@ enum class Delivery {
 
 std::string_view to_string(Delivery delivery);
 
+// Where a lane may be cut.
+enum class Boundary {
+  kFilled,  // where a block is full or old
+  // Only at offsets that are multiples of batch.max_rows: borders, and with them tokens, that do
+  // not depend on when, by whom and how often a lane is read. What is behind the last one waits.
+  kStride,
+};
+
 // What to do with planned blocks of which the table may have forgotten whether it has them.
 enum class ExpiredPlan {
   kStop,    // the lane waits for somebody to decide
@@ -59,6 +67,7 @@ struct TableTarget {
   std::string format = "JSONEachRow";
   Encoding encoding = Encoding::kAsIs;
   Delivery delivery = Delivery::kAtLeastOnce;
+  Boundary boundary = Boundary::kFilled;
   ExpiredPlan on_expired_plan = ExpiredPlan::kStop;
   MetadataColumns columns;
   std::shared_ptr<TableStats> stats = std::make_shared<TableStats>();

@@ -75,6 +75,7 @@ struct PipelineConfig {
   BatchLimits batch;
   LaneLimits lanes;
   DeadLettersConfig dead_letters;
+  Boundary boundary = Boundary::kFilled;
   ExpiredPlan on_expired_plan = ExpiredPlan::kStop;
 
   std::string table_of(const std::string& topic) const;

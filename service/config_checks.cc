@@ -309,6 +309,10 @@ void check_columns(const MetadataColumns& columns, const std::string& place, Con
 
 void check_expired_plan(const PipelineConfig& pipeline, const std::string& place,
                         ConfigFaults& faults) {
+  if (pipeline.boundary == Boundary::kStride && pipeline.kafka.delivery == Delivery::kAtLeastOnce) {
+    faults.add(place + "boundary",
+               "stride is for tables that drop repeats: set `delivery: auto` or `exactly_once`");
+  }
   if (pipeline.on_expired_plan == ExpiredPlan::kVerify && !pipeline.columns.name_records()) {
     faults.add(place + "on_expired_plan",
                "verify looks for rows by columns.topic, columns.partition and columns.offset: set "

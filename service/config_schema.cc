@@ -252,6 +252,17 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "non_replicated_deduplication_window. exactly_once: nothing is sent to a table that "
           "can't give it; its lanes wait. at_least_once: nothing is written down. `millrace "
           "check` and /status tell what holds of each table."),
+      Flow::choice("boundary", FIELD(boundary),
+                   std::vector<std::pair<std::string, Boundary>>{{"filled", Boundary::kFilled},
+                                                                 {"stride", Boundary::kStride}},
+                   "Where a partition is cut into blocks. filled: where `batch` says. stride: only "
+                   "at offsets that are multiples of batch.max_rows, for back-fills: who reads the "
+                   "partition again from any such offset, even with its progress in Kafka lost, "
+                   "sends the same blocks under the same tokens, and ClickHouse drops those that "
+                   "it remembers. The rows behind the last multiple wait until it is reached; "
+                   "batch.max_bytes and batch.max_age do not count. memory.budget should hold "
+                   "batch.max_rows of each partition. A topic that is made anew under its name "
+                   "needs another group."),
       Flow::choice(
           "on_expired_plan", FIELD(on_expired_plan),
           std::vector<std::pair<std::string, ExpiredPlan>>{{"stop", ExpiredPlan::kStop},

@@ -13,6 +13,7 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->format = config_.format;
     made->encoding = config_.encoding;
     made->delivery = config_.kafka.delivery;
+    made->boundary = config_.boundary;
     made->on_expired_plan = config_.on_expired_plan;
     made->columns = config_.columns;
     made->dead_letters = dead_letters_;

@@ -83,7 +83,7 @@ milliseconds KafkaSession::patience(SteadyTime now) const {
 
 void KafkaSession::read(SteadyTime now) {
   if (!take_hand(now)) return;
-  if (gate_.admitted(budget_.used(), budget_.limit(), producer_.all_idle()) ==
+  if (gate_.admitted(budget_.used(), budget_.limit(), producer_.nothing_in_flight()) ==
       BudgetGate::Step::kResumeAll) {
     update_pauses();
   }
@@ -369,7 +369,10 @@ void KafkaSession::reopen_lane(Partition& partition, std::int64_t offset) {
   const LaneId id = partition.lane->progress().id();
   producer_.close_lane(*partition.lane);
   if (plans()) {
-    open_planned_lane(partition, partition.at(offset), options_.targets(partition.topic));
+    // Strides, too, get another name: their tokens would be those of the old offsets.
+    KafkaPartition from = partition.at(offset);
+    from.metadata = plan_text({.position = offset, .incarnation = draw_incarnation()});
+    open_planned_lane(partition, from, options_.targets(partition.topic));
   } else {
     partition.lane = &producer_.open_lane(id, options_.targets(partition.topic), offset);
   }

@@ -119,6 +119,27 @@ TEST_F(ExactlyOnceTest, KilledBrokerDoublesNothing) {
   EXPECT_EQ(millrace->stop(), 0);
 }
 
+// Its progress and plan are gone; the borders are where they were.
+TEST_F(ExactlyOnceTest, AGroupThatIsSetBackDoublesNothingAtStrides) {
+  constexpr std::uint64_t kStrides = 6'000;  // of 1,000 rows, in one partition
+  produce_rows(kafka(), name(), 0, kStrides + 10, 1);
+  const auto config = exact_config(", boundary: stride");
+  {
+    const auto killed = start("killed", config);
+    ASSERT_TRUE(reaches(kStrides / 2));
+    killed->kill9();
+  }
+  EXPECT_TRUE(eventually([&] { return kafka().commit(name(), name(), 0, 0); }, kPatience,
+                         "the group has no member, and is set back"));
+  const auto again = start("again", config);
+  EXPECT_TRUE(commits(kStrides));
+  EXPECT_EQ(missing_rows(clickhouse(), name(), kStrides), 0u);
+  EXPECT_EQ(duplicate_rows(clickhouse(), name()), 0u);
+  EXPECT_EQ(again->stop(), 0);
+  EXPECT_EQ(clickhouse().number("SELECT count() FROM " + name()), kStrides)
+      << "rows behind the last border wait";
+}
+
 TEST_F(ExactlyOnceTest, PlanOfAnotherConfigurationIsNotTouched) {
   const std::uint64_t rows = 8'000;
   {

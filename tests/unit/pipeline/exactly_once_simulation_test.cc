@@ -31,6 +31,13 @@ using testing::make_target;
 // What to leave out of the protocol, to see that the simulation would tell.
 enum class Without { kNothing, kPlanBeforeSend, kReplay, kFence };
 
+struct Rules {
+  Without without = Without::kNothing;
+  Boundary boundary = Boundary::kFilled;
+  bool rewinds = false;  // now and then somebody sets the group back, and its plan is gone
+};
+constexpr std::int64_t kBlockRows = 4;
+
 using Random = std::minstd_rand;
 bool chance(Random& random, unsigned percent) { return random() % 100 < percent; }
 
@@ -53,6 +60,7 @@ struct Log {
                                              : Kind::kControl;
       entries.push_back({end++, kind});
     }
+    end += (kBlockRows - end % kBlockRows) % kBlockRows;  // what is behind the last border waits
   }
   std::size_t index_of(std::int64_t offset) const {
     return static_cast<std::size_t>(
@@ -94,11 +102,12 @@ struct Commit {
 // A process that believes to own the lane.
 class Owner {
  public:
-  Owner(std::uint64_t generation, const Log& log, const Broker& broker, Without without)
-      : generation_(generation), log_(log), without_(without) {
+  Owner(std::uint64_t generation, const Log& log, const Broker& broker, const Rules& rules)
+      : generation_(generation), log_(log), without_(rules.without) {
+    target_->boundary = rules.boundary;
     Checkpoint from =
         parse_plan(broker.position, broker.metadata).value_or(Checkpoint{broker.position});
-    if (without == Without::kReplay) from.ends.clear();
+    if (without_ == Without::kReplay) from.ends.clear();
     lane_ = &producer_.open_planned_lane({"g", "t", 0}, target_, from);
     next_ = log_.index_of(broker.position);
   }
@@ -178,7 +187,8 @@ class Owner {
   BlockQueue queue_;
   BlockQueue::Outlet outlet_ = queue_.make_outlet();
   LaneRegistry registry_;
-  Producer producer_{budget_, queue_, {.max_rows = 4}, {.max_blocks_in_flight = 3}, registry_};
+  Producer producer_{
+      budget_, queue_, {.max_rows = kBlockRows}, {.max_blocks_in_flight = 3}, registry_};
   std::shared_ptr<TableTarget> target_ = make_target();
   Lane* lane_ = nullptr;
   std::size_t next_ = 0;
@@ -189,7 +199,7 @@ class Owner {
 
 class World {
  public:
-  World(std::uint32_t seed, Without without) : random_(seed), log_(random_), without_(without) {}
+  World(std::uint32_t seed, const Rules& rules) : random_(seed), log_(random_), rules_(rules) {}
 
   // Nothing, or what is wrong at the end.
   std::string run() {
@@ -226,7 +236,12 @@ class World {
 
   void take_over() {
     ++broker_.generation;
-    owners_.push_back(std::make_unique<Owner>(broker_.generation, log_, broker_, without_));
+    if (rules_.rewinds && chance(random_, 30)) {
+      const auto strides = static_cast<unsigned>(broker_.position / kBlockRows);
+      broker_.position = static_cast<std::int64_t>(random_() % (strides + 1)) * kBlockRows;
+      broker_.metadata.clear();
+    }
+    owners_.push_back(std::make_unique<Owner>(broker_.generation, log_, broker_, rules_));
   }
 
   void step() {
@@ -270,7 +285,8 @@ class World {
   // the commit could still arrive behind a later one.
   void arrive(const Commit& commit) {
     const bool lost = chance(random_, 10), answer_lost = chance(random_, 10);
-    const bool taken = !lost && (without_ == Without::kFence || commit.owner == broker_.generation);
+    const bool taken =
+        !lost && (rules_.without == Without::kFence || commit.owner == broker_.generation);
     if (taken) {
       broker_.position = commit.checkpoint.position;
       broker_.metadata = plan_text(commit.checkpoint);
@@ -278,7 +294,7 @@ class World {
     Owner* sender = owner(commit.owner);
     if (sender == nullptr) return;
     if (taken && !answer_lost) return sender->committed(commit.checkpoint);
-    if (without_ == Without::kFence) return sender->committed({});
+    if (rules_.without == Without::kFence) return sender->committed({});
     drop(commit.owner);
   }
 
@@ -313,7 +329,7 @@ class World {
 
   Random random_;
   const Log log_;
-  const Without without_;
+  const Rules rules_;
   Broker broker_;
   ClickHouse server_;
   std::vector<std::unique_ptr<Owner>> owners_;
@@ -329,24 +345,31 @@ std::size_t schedules(std::size_t by_default) {
 // The first of `count` schedules that goes wrong: its seed and what is wrong.
 std::optional<std::pair<std::uint32_t, std::string>> first_wrong(std::uint64_t seed,
                                                                  std::size_t count,
-                                                                 Without without) {
+                                                                 const Rules& rules) {
   for (std::size_t i = 0; i < count; ++i) {
     const auto own = static_cast<std::uint32_t>(seed + i);
-    if (std::string wrong = World(own, without).run(); !wrong.empty()) return {{own, wrong}};
+    if (std::string wrong = World(own, rules).run(); !wrong.empty()) return {{own, wrong}};
   }
   return std::nullopt;
 }
 
 TEST(ExactlyOnceSimulation, EveryRowArrivesOnceWhateverHappens) {
-  const auto wrong = first_wrong(testing::test_seed(), schedules(5'000), Without::kNothing);
+  const auto wrong = first_wrong(testing::test_seed(), schedules(5'000), {});
+  EXPECT_FALSE(wrong) << "MILLRACE_SEED=" << wrong->first << wrong->second;
+}
+
+TEST(ExactlyOnceSimulation, AtStridesAlsoWhenTheGroupIsSetBackAndItsPlanIsLost) {
+  const auto wrong = first_wrong(testing::test_seed(), schedules(5'000),
+                                 {.boundary = Boundary::kStride, .rewinds = true});
   EXPECT_FALSE(wrong) << "MILLRACE_SEED=" << wrong->first << wrong->second;
 }
 
 // The simulation is worth something only if it sees what each part of the protocol prevents.
 TEST(ExactlyOnceSimulation, SeesWhatIsMissing) {
   for (const Without without : {Without::kPlanBeforeSend, Without::kReplay, Without::kFence}) {
-    EXPECT_TRUE(first_wrong(1, 20'000, without)) << static_cast<int>(without);
+    EXPECT_TRUE(first_wrong(1, 20'000, {.without = without})) << static_cast<int>(without);
   }
+  EXPECT_TRUE(first_wrong(1, 20'000, {.rewinds = true})) << "what strides prevent";
 }
 
 }  // namespace

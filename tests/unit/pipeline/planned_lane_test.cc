@@ -20,7 +20,12 @@ class PlannedLane : public ::testing::Test {
     budget_.emplace(budget_bytes);
     producer_.emplace(*budget_, queue_, BatchLimits{3, 1u << 20, milliseconds(50)}, LaneLimits{},
                       registry_);
-    return producer_->open_planned_lane({"g", "t", 0}, testing::make_target(), from);
+    return producer_->open_planned_lane({"g", "t", 0}, target_, from);
+  }
+  // Borders at the multiples of 3.
+  Lane& open_strides(const Checkpoint& from, std::size_t budget_bytes = 1u << 30) {
+    target_->boundary = Boundary::kStride;
+    return open(from, budget_bytes);
   }
   void append(Lane& lane, std::int64_t first, std::int64_t end, std::string_view payload = "{}") {
     for (std::int64_t offset = first; offset < end; ++offset) {
@@ -30,6 +35,7 @@ class PlannedLane : public ::testing::Test {
   }
   InsertBlockPtr pop() { return queue_.queued() == 0 ? nullptr : outlet_.pop(); }
 
+  std::shared_ptr<TableTarget> target_ = testing::make_target();
   LaneRegistry registry_;
   std::optional<ByteBudget> budget_;
   BlockQueue queue_;
@@ -169,6 +175,69 @@ TEST_F(PlannedLane, APlanThatGrowsTooLongPausesTheLane) {
   EXPECT_TRUE(producer_->wants_pause(lane));
   hole->lane->finish(hole->cut);
   EXPECT_FALSE(producer_->wants_pause(lane));
+}
+
+TEST_F(PlannedLane, StridesEndAtTheirBordersWhateverIsInThem) {
+  Lane& lane = open_strides({.position = 1});
+  append(lane, 1, 5);
+  append(lane, 14, 15);  // what was between is gone
+  producer_->cut_due(kStart + std::chrono::hours(1));
+  EXPECT_EQ(producer_->next_due(), std::nullopt);
+  producer_->planned(lane, 15);
+  EXPECT_EQ(pop()->token, "g/t/0/stride/1-3");
+  EXPECT_EQ(pop()->token, "g/t/0/stride/3-6");
+  const auto last = pop();
+  EXPECT_EQ(last->cut, (Cut{12, 15}));
+  EXPECT_EQ(last->reason, CutReason::kStride);
+  EXPECT_EQ(pop(), nullptr);
+}
+
+TEST_F(PlannedLane, RowsBehindTheLastStrideAreLeftToWhoReadsOn) {
+  Lane& lane = open_strides({.position = 0});
+  append(lane, 0, 5);
+  producer_->planned(lane, 3);
+  const auto sent = pop();
+  producer_->cut_all(CutReason::kLeaving);
+  sent->lane->finish(sent->cut);
+  EXPECT_TRUE(producer_->idle(lane));
+  EXPECT_EQ(producer_->checkpoint(lane).position, 3);
+  EXPECT_TRUE(producer_->checkpoint(lane).ends.empty());
+}
+
+TEST_F(PlannedLane, TombstonesMoveStridesToTheirBordersOnly) {
+  Lane& lane = open_strides({.position = 0});
+  for (std::int64_t offset = 0; offset < 5; ++offset) producer_->skip(lane, offset);
+  producer_->cut_due(kStart + std::chrono::hours(1));
+  EXPECT_EQ(lane.progress().position(), 3);
+}
+
+// Else all would wait for each other.
+TEST_F(PlannedLane, AStrideForWhichMemoryIsShortIsCutOnceNothingElseCanMakeRoom) {
+  const std::string payload(10'000, 'x');
+  target_->boundary = Boundary::kStride;
+  budget_.emplace(64u << 10);
+  producer_.emplace(*budget_, queue_, BatchLimits{100, 1u << 20, milliseconds(50)}, LaneLimits{},
+                    registry_);
+  Lane& lane = producer_->open_planned_lane({"g", "t", 0}, target_, {});
+  std::int64_t next = 0;
+  AppendResult result = AppendResult::kAppended;
+  while (result == AppendResult::kAppended)
+    result = producer_->append(lane, make_record(next++, payload), kStart);
+  EXPECT_EQ(result, AppendResult::kBudgetSpent);
+  producer_->planned(lane, next);
+  const auto block = pop();
+  ASSERT_TRUE(block);
+  EXPECT_EQ(block->reason, CutReason::kBudget);
+  EXPECT_EQ(block->cut, (Cut{0, next - 1}));
+  EXPECT_FALSE(producer_->nothing_in_flight());
+}
+
+TEST_F(PlannedLane, RowsOfStridesThatCanNotBeReadAgainAreSentAsTheyAre) {
+  Lane& lane = open_strides({.position = 0});
+  append(lane, 0, 2);
+  producer_->give_plan_up(lane);
+  producer_->planned(lane, 2);
+  EXPECT_EQ(pop()->cut, (Cut{0, 2}));
 }
 
 }  // namespace
