@@ -8,6 +8,7 @@
 #include "pipeline/guarantee.h"
 #include "service/commands/commands.h"
 #include "service/config_value.h"
+#include "service/dead_letters/archive.h"
 #include "service/sources/kafka_check.h"
 #include "transport/client.h"
 
@@ -112,8 +113,9 @@ void check_guarantee(Client& client, const std::string& subject, const std::stri
 }
 
 // Dead letters must find their place when the first one comes, perhaps at night.
-void check_dead_letters(Client& client, const std::string& place, const PipelineConfig& pipeline,
-                        const Config& config, Findings& findings) {
+void check_dead_letter_table(Client& client, const std::string& place,
+                             const PipelineConfig& pipeline, const Config& config,
+                             Findings& findings) {
   if (pipeline.dead_letters.store != DeadLettersIn::kClickHouse) return;
   const std::string& table = pipeline.dead_letters.table;
   const std::string subject = place + ": dead letters in table " + table;
@@ -168,7 +170,28 @@ void check_endpoint(const Config& config, const Endpoint& endpoint,
   for (const auto& [name, wanted] : wanted_tables(config))
     check_table(client, place, name, wanted, config, findings);
   for (const PipelineConfig& pipeline : config.pipelines)
-    check_dead_letters(client, place, pipeline, config, findings);
+    check_dead_letter_table(client, place, pipeline, config, findings);
+}
+
+// As above, of those that are not kept in ClickHouse. A topic that the broker would make by itself
+// is missed, too: it would keep the letters for as long as any other topic.
+void check_dead_letters(const PipelineConfig& pipeline, std::chrono::milliseconds patience,
+                        Findings& findings) {
+  const DeadLettersConfig& letters = pipeline.dead_letters;
+  const std::string subject = "pipeline " + pipeline.name + ": dead letters: ";
+  if (letters.store == DeadLettersIn::kFile) {
+    const std::string fault = file_archive_fault(letters.file);
+    if (fault.empty())
+      findings.ok(subject + "file " + letters.file);
+    else
+      findings.fail(subject + fault + "; mend that, or set dead_letters.file to another place");
+  } else if (letters.store == DeadLettersIn::kKafka) {
+    KafkaSourceOptions source = pipeline.kafka;
+    source.topics = {letters.topic};
+    const std::vector<std::string> faults = check_kafka(source, patience);
+    for (const std::string& fault : faults) findings.fail(subject + fault);
+    if (faults.empty()) findings.ok(subject + "topic " + letters.topic);
+  }
 }
 
 void check_source(const PipelineConfig& pipeline, std::chrono::milliseconds patience,
@@ -189,6 +212,8 @@ ExitCode check_service(const Config& config, std::chrono::milliseconds patience,
     check_endpoint(config, endpoint, patience, findings);
   for (const PipelineConfig& pipeline : config.pipelines)
     check_source(pipeline, patience, findings);
+  for (const PipelineConfig& pipeline : config.pipelines)
+    check_dead_letters(pipeline, patience, findings);
   return findings.failed() ? ExitCode::kFailure : ExitCode::kOk;
 }
 

@@ -54,5 +54,8 @@ std::shared_ptr<DeadLetterArchive> make_dead_letter_archive(const PipelineConfig
 std::shared_ptr<DeadLetterArchive> make_table_archive(ClientOptions client, Endpoint endpoint,
                                                       HttpSessionPool& pool, std::string table);
 std::shared_ptr<DeadLetterArchive> make_file_archive(std::string path);
+// What keeps a letter from being written there, as far as it can be seen without writing; empty:
+// nothing.
+std::string file_archive_fault(const std::string& path);
 
 }  // namespace millrace

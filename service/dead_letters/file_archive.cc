@@ -94,4 +94,15 @@ std::shared_ptr<DeadLetterArchive> make_file_archive(std::string path) {
   return std::make_shared<FileArchive>(std::move(path));
 }
 
+std::string file_archive_fault(const std::string& path) {
+  if (::access(path.c_str(), W_OK) == 0) return {};
+  const std::error_code error(errno, std::generic_category());
+  if (error != std::errc::no_such_file_or_directory) return path + ": " + error.message();
+  std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  if (folder.empty()) folder = ".";
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return {};
+  return "folder " + folder.string() + ": " +
+         std::error_code(errno, std::generic_category()).message();
+}
+
 }  // namespace millrace

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -243,6 +244,20 @@ TEST_F(GuaranteeCheckTest, CountsColumnsByWhichRowsAreFoundAndAllThatIsBehindVie
   clickhouse().query("CREATE MATERIALIZED VIEW second_view TO far AS SELECT * FROM near");
   expect_check("named", "ALTER TABLE default.far MODIFY SETTING", 1, named);
   expect_check("named", "by a view into default.near: exactly_once holds only while", 1, named);
+}
+
+TEST_F(GuaranteeCheckTest, LooksWhereDeadLettersWillBeKept) {
+  create_rows_table(clickhouse(), "any", 0);
+  const auto into = [](const std::string& where) { return "dead_letters: {" + where + "}"; };
+  const TempDir dir;
+  const std::string file = (dir / "letters").string();
+  expect_check("any", "dead letters: file " + file, 0, into("store: file, file: " + file));
+  EXPECT_FALSE(std::filesystem::exists(file)) << "it changes nothing";
+  expect_check("any", "/letters: No such file or directory; mend that", 1,
+               into("store: file, file: " + file + "/letters"));
+  kafka().create_topic("letters", 1);
+  expect_check("any", "dead letters: topic letters", 0, into("store: kafka, topic: letters"));
+  expect_check("any", "dead letters: topic nowhere: ", 1, into("store: kafka, topic: nowhere"));
 }
 
 }  // namespace

@@ -71,6 +71,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "twice its size, must fit in"}),
     name_of_case);
 
+TEST(ConfigChecks, StridesNeedTablesThatDropRepeats) {
+  EXPECT_EQ(faults_of(minimal("    boundary: stride\n")), "");
+  EXPECT_NE(faults_of(minimal("    boundary: stride\n    delivery: at_least_once\n"))
+                .find("pipelines[0].boundary: stride is for tables that drop repeats"),
+            std::string::npos);
+}
+
 TEST(ConfigChecks, WhatJustFitsIsTaken) {
   EXPECT_EQ(faults_of(minimal("    batch: {max_bytes: 240MiB}\n")), "");
   EXPECT_EQ(faults_of(minimal("", "workers: {count: 64}\n")), "");
