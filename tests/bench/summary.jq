@@ -34,6 +34,7 @@ def end_to_end_side: {rows_per_second: of_rounds(.rows_per_second),
       clickhouse: of_rounds(per_million_rows(.cpu_seconds.clickhouse)),
       kafka: of_rounds(per_million_rows(.cpu_seconds.kafka)),
       other: of_rounds(per_million_rows(.cpu_seconds.other))},
+    peak_megabytes: of_rounds(.peak_megabytes),
     kafka_share_of_machine: of_rounds(.cpu_seconds.kafka / (.seconds * .cores))};
 def ratios($other): {speed: ratio("millrace"; $other; .rows_per_second),
     with_start: ratio("millrace"; $other; .rows / (.seconds + .start_seconds)),
@@ -44,6 +45,7 @@ def summarize_end_to_end:
     curl_same_settings: client("curl_same_settings") | end_to_end_side,
     as_is: client("millrace_as_is") | end_to_end_side,
     at_least_once: client("millrace_at_least_once") | end_to_end_side,
+    defaults: client("millrace_defaults") | end_to_end_side,
     ratio: ratios("curl"), ratio_same_settings: ratios("curl_same_settings"),
     ratio_as_is: ratios("millrace_as_is"), ratio_at_least_once: ratios("millrace_at_least_once")};
 
@@ -89,7 +91,8 @@ def table_pipeline: .summary | map([.rows, "\(.producers)", "\(.workers)",
 def table_end_to_end: .summary as $s
   | [["Kafka → millrace → ClickHouse", $s.millrace],
     ["the same with `encoding: as_is`", $s.as_is],
-    ["the same with `delivery: at_least_once`", $s.at_least_once], ["curl → ClickHouse", $s.curl],
+    ["the same with `delivery: at_least_once`", $s.at_least_once],
+    ["the same with all defaults", $s.defaults], ["curl → ClickHouse", $s.curl],
     ["curl with millrace's settings", $s.curl_same_settings]]
   | map([.[0], (.[1].rows_per_second | scaled(1e-3) | text(0)),
     (.[1].rows_per_second_with_start | scaled(1e-3) | text(0))]
@@ -120,7 +123,8 @@ def note_end_to_end: .summary as $s | "Ratio to curl \($s.ratio | note_ratio) (g
   + " `delivery: at_least_once` \($s.ratio_at_least_once | note_ratio) (goal: 0.95)."
   + " While millrace ran the Kafka broker took"
   + " \($s.millrace.kafka_share_of_machine | scaled(100) | text(0)) % of the machine's CPU."
-  + " \($s.rows) rows in blocks of \($s.rows_per_block), \($s.connections) connections.";
+  + " With all defaults millrace held \($s.defaults.peak_megabytes | text(0)) MB at most."
+    + " \($s.rows) rows in blocks of \($s.rows_per_block), \($s.connections) connections.";
 
 def provenance: "\(.date), commit \(.commit). \(.machine.cores) × \(.machine.cpu),"
   + " \(.machine.memory_gib) GiB, Linux \(.machine.kernel). "
