@@ -28,6 +28,7 @@ Signals: SIGTERM or SIGINT drains, a second one stops at once.)";
 struct Arguments {
   std::string config_file;
   bool print_config = false;
+  bool ready = false;
   millrace::ConnectionArguments connection;
   std::vector<std::string> settings, parameters;  // name=value
   std::string columns;                            // a,b
@@ -83,6 +84,9 @@ ExitCode dispatch(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("check"))
     return millrace::check_service(millrace::load_config(arguments.config_file), kCheckPatience,
                                    std::cout);
+  if (app.got_subcommand("healthcheck"))
+    return millrace::healthcheck(millrace::load_config(arguments.config_file).admin,
+                                 arguments.ready, std::cout);
   if (!arguments.print_config) return millrace::run_service(arguments.config_file);
   millrace::print_config(millrace::load_config(arguments.config_file), std::cout);
   return ExitCode::kOk;
@@ -198,8 +202,11 @@ int run(int argc, char** argv) {
   CLI::App* service = app.add_subcommand("run", "Run the service until SIGTERM.");
   CLI::App* check = app.add_subcommand(
       "check", "Read the configuration, connect, and say what is missing; changes nothing.");
+  CLI::App* healthcheck = app.add_subcommand(
+      "healthcheck", "Ask the running service with this configuration whether it lives.");
+  healthcheck->add_flag("--ready", arguments.ready, "Whether data can flow, too.");
   app.add_subcommand("config-reference", "Print all settings as Markdown.");
-  for (CLI::App* command : {service, check})
+  for (CLI::App* command : {service, check, healthcheck})
     command->add_option("-c,--config", arguments.config_file, "The configuration, a YAML file.")
         ->required();
   service->add_flag("--print-config", arguments.print_config,

@@ -29,6 +29,10 @@ ExitCode run_service(const std::filesystem::path& config_file);
 // a line for each finding. `patience` bounds each single question.
 ExitCode check_service(const Config& config, std::chrono::milliseconds patience, std::ostream& out);
 
+// What a running service with this admin port says of itself: /livez, or /readyz. Prints it. For
+// containers without a shell.
+ExitCode healthcheck(const AdminConfig& admin, bool ready, std::ostream& out);
+
 struct QueryArguments {
   ConnectionArguments connection;
   std::string sql;       // or
