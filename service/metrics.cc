@@ -170,6 +170,15 @@ void fill_lag(const StatusSnapshot& s, Samples& out) {
   }
 }
 
+void fill_position(const StatusSnapshot& s, Samples& out) {
+  for (const auto& p : s.pipelines) {
+    for (const auto& lane : p.lanes) {
+      const std::string partition = std::to_string(lane.id.partition);
+      out.add({p.name, lane.id.topic, partition}, lane.position);
+    }
+  }
+}
+
 void fill_waiting(const StatusSnapshot& s, Samples& out) {
   for (const auto& p : s.pipelines) {
     std::map<std::array<std::string, 3>, int> lanes;
@@ -281,6 +290,9 @@ std::vector<Declaration> source_metrics() {
        fill_ledger},
       {"millrace_lane_lag_messages", Gauge, "pipeline topic partition",
        "Messages of the lane that are not in ClickHouse yet.", fill_lag},
+      {"millrace_lane_position", Gauge, "pipeline topic partition",
+       "Offset below which every message of the lane is in ClickHouse or in the dead letters.",
+       fill_position},
   };
 }
 

@@ -167,7 +167,7 @@ TEST(Metrics, LabelsComeFromTheBoundedSet) {
     for (const std::string& label : family.label_names) {
       EXPECT_TRUE(allowed.contains(label)) << name << " has label " << label;
       EXPECT_TRUE((label != "topic" && label != "partition") ||
-                  name == "millrace_lane_lag_messages")
+                  name == "millrace_lane_lag_messages" || name == "millrace_lane_position")
           << name;
     }
   }
@@ -267,7 +267,10 @@ TEST(Metrics, AWaitingLaneSaysWhyAndWhetherSomebodyMustAct) {
 TEST(Metrics, LagIsShownOnlyWhereTheEndIsKnown) {
   EXPECT_EQ(sample("millrace_lane_lag_messages{pipeline=\"p\",topic=\"events\",partition=\"0\"}"),
             10);
-  EXPECT_THAT(render_metrics(filled_snapshot()), testing::Not(HasSubstr("partition=\"1\"")));
+  EXPECT_THAT(
+      render_metrics(filled_snapshot()),
+      testing::Not(HasSubstr("lag_messages{pipeline=\"p\",topic=\"events\",partition=\"1\"")));
+  EXPECT_EQ(sample("millrace_lane_position{pipeline=\"p\",topic=\"events\",partition=\"0\"}"), 90);
 }
 
 TEST(Metrics, NotReadyIsZero) {
