@@ -53,6 +53,24 @@ std::map<std::string, std::uint64_t> LabelledCounter::values() const {
   return values_;
 }
 
+void NewestDeadLetters::add(const DeadLetter& letter) {
+  constexpr std::size_t kMessageBytes = 300;
+  const MutexLock lock(mutex_);
+  notes_.push_front({.time = letter.time,
+                     .topic = letter.topic,
+                     .partition = letter.partition,
+                     .offset = letter.offset,
+                     .code = letter.code,
+                     .reason = letter.reason,
+                     .message = letter.message.substr(0, kMessageBytes)});
+  if (notes_.size() > kMost) notes_.pop_back();
+}
+
+std::deque<NewestDeadLetters::Note> NewestDeadLetters::notes() const {
+  const MutexLock lock(mutex_);
+  return notes_;
+}
+
 void GuaranteeNote::set(Value value) {
   const MutexLock lock(mutex_);
   if (value_ == value) return;

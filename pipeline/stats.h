@@ -6,12 +6,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <initializer_list>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "pipeline/batcher.h"
+#include "pipeline/dead_letter.h"
 #include "transport/mutex.h"
 
 namespace millrace {
@@ -84,6 +86,27 @@ class LabelledCounter {
   std::map<std::string, std::uint64_t> values_ GUARDED_BY(mutex_);
 };
 
+// The last dead letters of a table, for people who look: what and why, without the payload, which
+// is where `dead_letters` says. Thread-safe.
+class NewestDeadLetters {
+ public:
+  static constexpr std::size_t kMost = 10;
+  struct Note {
+    std::chrono::system_clock::time_point time{};
+    std::string topic{};
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+    int code = 0;
+    std::string reason{}, message{};  // the message's beginning
+  };
+  void add(const DeadLetter& letter);
+  std::deque<Note> notes() const;  // newest first
+
+ private:
+  mutable Mutex mutex_;
+  std::deque<Note> notes_ GUARDED_BY(mutex_);
+};
+
 // Whether what was promised of a table holds; known when it was first asked. Thread-safe.
 class GuaranteeNote {
  public:
@@ -104,10 +127,11 @@ class GuaranteeNote {
 
 // Of one table of one pipeline. Thread-safe.
 struct TableStats {
-  Counter rows, bytes, blocks;            // acknowledged by ClickHouse
-  Counter rows_read, bytes_read;          // taken from the source
-  Counter tombstones;                     // null payloads
-  LabelledCounter dead_letters;           // stored, by error code name
+  Counter rows, bytes, blocks;    // acknowledged by ClickHouse
+  Counter rows_read, bytes_read;  // taken from the source
+  Counter tombstones;             // null payloads
+  LabelledCounter dead_letters;   // stored, by error code name
+  NewestDeadLetters newest_dead_letters;
   Counter unwritten_rows;                 // records of which ClickHouse reported no row
   Counter repaired_rows;                  // records sent again, as the server had lost them
   Counter abandoned_blocks;               // not sent: the lane went to another owner

@@ -121,6 +121,7 @@ void Worker::store_dead_letters(InsertBlock& block) {
   }
   for (const DeadLetter& letter : block.letters) {
     block.target->stats->dead_letters.add(letter.reason);
+    block.target->stats->newest_dead_letters.add(letter);
   }
   stop_at(StopPoint::kDeadLettersStored);
   block.done.dead_lettered += block.letters.size();

@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "service/metrics.h"
+#include "service/page/page_files.h"
 #include "transport/mutex.h"
 
 namespace millrace {
@@ -29,6 +30,11 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 constexpr int kThreads = 4;              // a scraper, a probe, a person, and one to spare
 constexpr int kWaitingConnections = 64;  // above it a connection is closed at once
+
+// The page may load nothing but its own files and /status, and be put into no other one.
+constexpr const char* kContentSecurityPolicy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 // The connections that hold a thread, each with the moment at which it is cut, whatever it does.
 // run() is one thread; thread-safe.
@@ -112,40 +118,29 @@ Reply faults_reply(const std::vector<std::string>& faults, const char* when_none
 }
 
 struct Page {
-  const char* path;
-  const char* help;
+  std::string path;
   std::function<Reply()> make;
 };
-
-std::string index_of(const std::vector<Page>& pages) {
-  std::string body =
-      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>millrace</title>"
-      "</head><body>\n<h1>millrace</h1>\n<ul>\n";
-  for (const Page& page : pages) {
-    body += std::string("<li><a href=\"") + page.path + "\">" + page.path + "</a> " + page.help +
-            "</li>\n";
-  }
-  return body + "</ul>\n</body></html>\n";
-}
 
 // Immutable after construction.
 class Pages {
  public:
   explicit Pages(const AdminHandlers& handlers)
-      : pages_{{"/metrics", "counters for Prometheus",
-                [handlers] {
-                  return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
-                }},
-               {"/livez", "200 while all threads live; else 503 and the faults, one a line",
-                [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
-               {"/readyz", "200 while data can flow; else 503 and the reasons, one a line",
-                [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
-               {"/status", "what every part is doing, as JSON", [handlers] {
-                  return Reply{.content_type = "application/json", .body = handlers.status()};
-                }}} {
-    pages_.push_back({"/", "this page", [index = index_of(pages_)] {
-                        return Reply{.content_type = "text/html; charset=utf-8", .body = index};
-                      }});
+      : pages_{
+            {"/metrics",
+             [handlers] {
+               return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
+             }},
+            {"/livez", [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
+            {"/readyz", [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
+            {"/status", [handlers] {
+               return Reply{.content_type = "application/json", .body = handlers.status()};
+             }}} {
+    for (const PageFile& file : page_files()) {
+      pages_.push_back({file.path, [file] {
+                          return Reply{.content_type = file.content_type, .body = file.content};
+                        }});
+    }
   }
 
   Reply get(const std::string& uri) const {
@@ -154,7 +149,7 @@ class Pages {
       if (path == page.path) return page.make();
     }
     Reply reply{.status = HTTPResponse::HTTP_NOT_FOUND, .body = "not found; there is\n"};
-    for (const Page& page : pages_) reply.body += std::string(page.path) + "\n";
+    for (const Page& page : pages_) reply.body += page.path + "\n";
     return reply;
   }
 
@@ -179,6 +174,7 @@ class PageHandler : public net::HTTPRequestHandler {
     response.setContentType(reply.content_type);
     response.set("Cache-Control", "no-store");
     response.set("X-Content-Type-Options", "nosniff");
+    response.set("Content-Security-Policy", kContentSecurityPolicy);
     response.sendBuffer(reply.body.data(), reply.body.size());  // leaves the body out for HEAD
   }
 

@@ -1,4 +1,5 @@
-// The admin port: /metrics, /livez, /readyz, /status and an index, over HTTP/1.1 by Poco.
+// The admin port: /metrics, /livez, /readyz, /status and the page that shows it, over HTTP/1.1
+// by Poco.
 //
 // Meant for a scraper, an orchestrator's probes and people; it changes nothing. A few threads and a
 // bounded line of waiting connections are all it may cost, one request a connection. No client can

@@ -36,6 +36,13 @@ void add(std::map<std::string, std::uint64_t>& sum, const LabelledCounter& more)
   for (const auto& [label, count] : more.values()) sum[label] += count;
 }
 
+void add(std::deque<NewestDeadLetters::Note>& sum, const NewestDeadLetters& more) {
+  for (NewestDeadLetters::Note& note : more.notes()) sum.push_back(std::move(note));
+  std::stable_sort(sum.begin(), sum.end(),
+                   [](const auto& a, const auto& b) { return a.time > b.time; });
+  if (sum.size() > NewestDeadLetters::kMost) sum.resize(NewestDeadLetters::kMost);
+}
+
 void add(TableSnapshot& sum, const TableStats& stats) {
   sum.rows += stats.rows.value();
   sum.bytes += stats.bytes.value();
@@ -53,6 +60,7 @@ void add(TableSnapshot& sum, const TableStats& stats) {
   if (const auto guarantee = stats.guarantee.value()) sum.guarantee = guarantee;
   add(sum.retries, stats.retries);
   add(sum.dead_letters, stats.dead_letters);
+  add(sum.newest_dead_letters, stats.newest_dead_letters);
   add(sum.encoded_blocks, stats.encoded_blocks);
   add(sum.passed_on, stats.passed_on);
   add(sum.insert_seconds, stats.insert_seconds.snapshot());

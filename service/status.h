@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,8 +39,9 @@ struct TableSnapshot {
   std::uint64_t unwritten_rows = 0, repaired_rows = 0;
   // Exactly once; nothing while it is not known, or at least once is all that was asked for.
   std::optional<GuaranteeNote::Value> guarantee;
-  std::map<std::string, std::uint64_t> retries;         // by code
-  std::map<std::string, std::uint64_t> dead_letters;    // by code
+  std::map<std::string, std::uint64_t> retries;       // by code
+  std::map<std::string, std::uint64_t> dead_letters;  // by code
+  std::deque<NewestDeadLetters::Note> newest_dead_letters;
   std::map<std::string, std::uint64_t> encoded_blocks;  // by format
   std::map<std::string, std::uint64_t> passed_on;       // by the column that can't be encoded
   Histogram::Snapshot insert_seconds, block_rows, block_bytes;

@@ -59,6 +59,18 @@ void write_guarantee(JsonWriter& json, const TableSnapshot& table, const std::st
   }
 }
 
+void write_newest(JsonWriter& json, const std::deque<NewestDeadLetters::Note>& letters) {
+  json.key("newest_dead_letters").begin_array();
+  for (const NewestDeadLetters::Note& letter : letters) {
+    json.begin_object();
+    json.member("time", iso_utc(letter.time)).member("topic", letter.topic);
+    json.member("partition", letter.partition).member("offset", letter.offset);
+    json.member("code", letter.code).member("reason", letter.reason);
+    json.member("message", letter.message).end_object();
+  }
+  json.end_array();
+}
+
 void write_table(JsonWriter& json, const TableSnapshot& table, const std::string& delivery) {
   json.begin_object();
   json.member("table", table.table);
@@ -78,6 +90,7 @@ void write_table(JsonWriter& json, const TableSnapshot& table, const std::string
   json.end_object();
   write_counts(json, "retries", table.retries);
   write_counts(json, "dead_letters", table.dead_letters);
+  write_newest(json, table.newest_dead_letters);
   write_counts(json, "encoded_blocks", table.encoded_blocks);
   write_counts(json, "passed_on", table.passed_on);
   json.member("unwritten_rows", table.unwritten_rows);

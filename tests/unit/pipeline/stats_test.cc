@@ -23,5 +23,20 @@ TEST(StatsTest, LabelsAreBoundedAndNothingIsUncounted) {
   EXPECT_EQ(values.at("label0"), 6u) << "a known label is counted on after the bound is reached";
 }
 
+TEST(StatsTest, OnlyTheNewestDeadLettersAreKeptWithoutTheirPayload) {
+  NewestDeadLetters newest;
+  for (int i = 0; i < 50; ++i) {
+    DeadLetter letter;
+    letter.offset = i;
+    letter.payload = "secret";
+    letter.message = std::string(10'000, 'x');
+    newest.add(letter);
+  }
+  const auto notes = newest.notes();
+  ASSERT_EQ(notes.size(), NewestDeadLetters::kMost);
+  EXPECT_EQ(notes.front().offset, 49);
+  EXPECT_LT(notes.front().message.size(), 1000u);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -107,6 +107,8 @@ TEST_F(WorkerSplitTest, TheBadRowIsADeadLetterAndTheOthersArriveUnderTheToken) {
   EXPECT_EQ(target_->stats->rows.value(), 2u);
   EXPECT_EQ(target_->stats->dead_letters.values(),
             (std::map<std::string, std::uint64_t>{{"CANNOT_PARSE_INPUT_ASSERTION_FAILED", 1}}));
+  ASSERT_EQ(target_->stats->newest_dead_letters.notes().size(), 1u);
+  EXPECT_EQ(target_->stats->newest_dead_letters.notes()[0].offset, 1);
   EXPECT_TRUE(target_->stats->retries.values().empty()) << "nothing was put back";
   const LaneLedger ledger = lane_->status().ledger;
   EXPECT_EQ(ledger.read, 3u);

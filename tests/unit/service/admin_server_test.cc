@@ -111,8 +111,24 @@ TEST_F(AdminServerTest, ServesEachPageWithItsType) {
   EXPECT_EQ(body_of(get("/status?pretty=1")), "{}");
   EXPECT_EQ(body_of(get("/livez")), "ok\n");
   EXPECT_EQ(body_of(get("/readyz")), "ready\n");
-  EXPECT_THAT(get("/"), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("text/html"),
-                              HasSubstr("href=\"/metrics\""), HasSubstr("href=\"/status\"")));
+  EXPECT_THAT(get("/"), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("Content-Type: text/html"),
+                              HasSubstr("href=\"metrics\""), HasSubstr("href=\"status\"")));
+}
+
+// Nothing from elsewhere, nothing inline.
+TEST_F(AdminServerTest, ThePageMayLoadItsOwnFilesOnly) {
+  start(handlers());
+  const std::string page = get("/");
+  EXPECT_THAT(page,
+              AllOf(HasSubstr("Content-Security-Policy: default-src 'none'; "),
+                    Not(HasSubstr("unsafe")), Not(HasSubstr("<style")), Not(HasSubstr("style=")),
+                    Not(HasSubstr("src=\"http")), Not(HasSubstr("href=\"http"))));
+  EXPECT_THAT(get("/page.css"), HasSubstr("Content-Type: text/css"));
+  for (const char* script : {"/page.js", "/rates.js", "/view.js"}) {
+    EXPECT_THAT(get(script), AllOf(StartsWith("HTTP/1.1 200 "), HasSubstr("text/javascript"),
+                                   Not(HasSubstr("innerHTML")), Not(HasSubstr("insertAdjacent"))))
+        << script;
+  }
 }
 
 TEST_F(AdminServerTest, HeadIsGetWithoutTheBody) {

@@ -40,6 +40,9 @@ TEST(StatusJson, HasEveryPartOfTheSnapshot) {
   EXPECT_EQ(json["pipelines.0.tables.0.inserted_rows"], "1000");
   EXPECT_EQ(json["pipelines.0.tables.0.retries.timeout"], "7");
   EXPECT_EQ(json["pipelines.0.tables.0.dead_letters.CANNOT_PARSE_NUMBER"], "8");
+  EXPECT_EQ(json["pipelines.0.tables.0.newest_dead_letters.0.time"], "\"2023-11-14T22:13:20Z");
+  EXPECT_EQ(json["pipelines.0.tables.0.newest_dead_letters.0.offset"], "77");
+  EXPECT_EQ(json["pipelines.0.tables.0.newest_dead_letters.0.message"], "\"Cannot parse \"<b>\"");
   EXPECT_EQ(json["pipelines.0.tables.0.unwritten_rows"], "9");
   EXPECT_EQ(json["pipelines.0.lanes.0.ledger.dead_lettered"], "2");
   EXPECT_EQ(json["pipelines.0.lanes.0.ledger.difference"], "1");

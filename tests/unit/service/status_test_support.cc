@@ -24,6 +24,13 @@ TableSnapshot filled_table() {
   for (std::size_t i = 0; i < kStages; ++i) table.stage_seconds[i] = 0.5 + static_cast<double>(i);
   table.retries = {{"TIMEOUT_EXCEEDED", 6}, {"timeout", 7}};
   table.dead_letters = {{"CANNOT_PARSE_NUMBER", 8}};
+  table.newest_dead_letters = {{.time = SystemTime(std::chrono::seconds(1'700'000'000)),
+                                .topic = "events",
+                                .partition = 1,
+                                .offset = 77,
+                                .code = 72,
+                                .reason = "CANNOT_PARSE_NUMBER",
+                                .message = "Cannot parse \"<b>\""}};
   table.encoded_blocks = {{"Native", 11}};
   table.passed_on = {{"v", 12}};
   table.unwritten_rows = 9, table.repaired_rows = 10;
