@@ -34,35 +34,6 @@ TEST_F(MetricsTest, PromtoolFindsNothingToSayAboutTheMetrics) {
   EXPECT_EQ(millrace.stop(), 0);
 }
 
-TEST_F(MetricsTest, PrometheusScrapesAndAnswersAQuery) {
-  Millrace millrace(folder(), config());
-  millrace.start();
-  ASSERT_TRUE(has_rows(name(), 1000));
-
-  const auto dir = folder("prometheus");
-  std::filesystem::create_directories(dir);
-  write_file(dir / "prometheus.yml",
-             "global: {scrape_interval: 1s}\nscrape_configs:\n  - job_name: millrace\n"
-             "    static_configs: [{targets: ['127.0.0.1:" +
-                 std::to_string(millrace.port()) + "']}]\n");
-  const std::uint16_t port = free_port();
-  ChildProcess prometheus(
-      {.name = "Prometheus",
-       .arguments = {"/usr/bin/prometheus", "--config.file=" + (dir / "prometheus.yml").string(),
-                     "--storage.tsdb.path=" + (dir / "data").string(),
-                     "--web.listen-address=127.0.0.1:" + std::to_string(port)},
-       .output = dir / "log",
-       .environment = {}});
-  const std::string query = "sum(millrace_inserted_rows_total{table=\"" + name() + "\"})";
-  std::string answer;
-  const auto found = [&] {
-    answer = http_request(port, "/api/v1/query?query=" + url_encode(query)).body;
-    return answer.find(R"("1000"])") != std::string::npos;
-  };
-  ASSERT_TRUE(eventually(found, kPatience, "Prometheus knows the rows")) << answer;
-  EXPECT_EQ(millrace.stop(), 0);
-}
-
 TEST_F(MetricsTest, StatusIsJsonThatJqReadsAndNamesTheLane) {
   Millrace millrace(folder(), config());
   millrace.start();
