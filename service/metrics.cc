@@ -1,156 +1,18 @@
 #include "service/metrics.h"
 
-#include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <ostream>
-#include <span>
-#include <sstream>
-#include <stdexcept>
 
-#include "service/json_writer.h"
+#include "service/metric_samples.h"
 
 namespace millrace {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-
-std::vector<std::string> split(std::string_view words) {
-  std::istringstream stream{std::string(words)};
-  std::vector<std::string> list;
-  for (std::string word; stream >> word;) list.push_back(word);
-  return list;
-}
-
-// The samples of one family. Label values come in the order in which the labels are declared.
-class Samples {
- public:
-  Samples(MetricFamily& family, std::vector<std::string> labels)
-      : family_(family), labels_(std::move(labels)) {}
-
-  template <class T>
-  void add(std::initializer_list<std::string_view> label_values, T value) {
-    ClientMetric& metric = labelled(label_values);
-    if (family_.type == MetricType::Counter) {
-      metric.counter.value = static_cast<double>(value);
-    } else {
-      metric.gauge.value = static_cast<double>(value);
-    }
-  }
-
-  void add(std::initializer_list<std::string_view> label_values, const Histogram::Snapshot& from) {
-    ClientMetric::Histogram& to = labelled(label_values).histogram;
-    to.sample_sum = from.sum;
-    for (std::size_t i = 0; i < from.counts.size(); ++i) {
-      to.sample_count += from.counts[i];
-      to.bucket.push_back({.cumulative_count = to.sample_count,
-                           .upper_bound = i < from.upper_bounds.size()
-                                              ? from.upper_bounds[i]
-                                              : std::numeric_limits<double>::infinity()});
-    }
-  }
-
- private:
-  ClientMetric& labelled(std::span<const std::string_view> values) {
-    if (values.size() != labels_.size()) throw std::logic_error(family_.name + ": labels");
-    ClientMetric& metric = family_.metric.emplace_back();
-    for (std::size_t i = 0; i < labels_.size(); ++i) {
-      metric.label.push_back({labels_[i], to_valid_utf8(values[i])});
-    }
-    return metric;
-  }
-
-  MetricFamily& family_;
-  const std::vector<std::string> labels_;
-};
-
-struct Declaration {
-  const char* name;
-  MetricType type;
-  const char* labels;
-  const char* help;
-  std::function<void(const StatusSnapshot&, Samples&)> fill;
-};
-
-// Ways to fill a family, for what many have in common.
-
-template <class Get>
-auto one(Get get) {
-  return [get](const StatusSnapshot& s, Samples& out) { out.add({}, std::invoke(get, s)); };
-}
-
-template <class Get>
-auto of_http_sessions(Get get) {
-  return one([get](const StatusSnapshot& s) { return std::invoke(get, s.http_sessions); });
-}
-
-template <class Get>
-auto per_source(Get get) {
-  return [get](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      out.add({p.name, p.source.kind}, std::invoke(get, p.source));
-    }
-  };
-}
-
-template <class Map>
-auto per_source_and(Map SourceSnapshot::*map) {
-  return [map](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      for (const auto& [label, count] : p.source.*map) {
-        out.add({p.name, p.source.kind, label}, count);
-      }
-    }
-  };
-}
-
-template <class Get>
-auto per_table(Get get) {
-  return [get](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      for (const auto& t : p.tables) out.add({p.name, t.table}, std::invoke(get, t));
-    }
-  };
-}
-
-// For an array in TableSnapshot that an enumeration counts through.
-template <class Enum, class Array>
-auto per_table_and(Array TableSnapshot::*array) {
-  return [array](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      for (const auto& t : p.tables) {
-        const auto& values = t.*array;
-        for (std::size_t i = 0; i < values.size(); ++i) {
-          out.add({p.name, t.table, to_string(static_cast<Enum>(i))}, values[i]);
-        }
-      }
-    }
-  };
-}
-
-template <class Predicate>
-auto lanes_where(Predicate predicate) {
-  return [predicate](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      out.add({p.name}, std::count_if(p.lanes.begin(), p.lanes.end(), predicate));
-    }
-  };
-}
-
-template <class Map>
-auto per_table_and_label(Map TableSnapshot::*map) {
-  return [map](const StatusSnapshot& s, Samples& out) {
-    for (const auto& p : s.pipelines) {
-      for (const auto& t : p.tables) {
-        for (const auto& [code, count] : t.*map) out.add({p.name, t.table, code}, count);
-      }
-    }
-  };
-}
 
 void fill_ledger(const StatusSnapshot& s, Samples& out) {
   for (const auto& p : s.pipelines) {
@@ -215,32 +77,37 @@ void fill_session_limits(const StatusSnapshot& s, Samples& out) {
   out.add({"store"}, s.http_session_options.store_limit);
 }
 
-std::vector<Declaration> process_metrics() {
+std::vector<MetricDeclaration> process_metrics() {
   using enum MetricType;
   return {
       {"millrace_build_info", Gauge, "version build", "Always 1; the labels say what runs.",
        [](const StatusSnapshot& s, Samples& out) {
          out.add({s.version, s.build}, 1);
        }},
-      {"millrace_ready", Gauge, "", "1 while /readyz says ready.", one(&StatusSnapshot::ready)},
+      {"millrace_ready", Gauge, "", "1 while /readyz says ready.", one(&StatusSnapshot::ready),
+       "0: `/readyz` gives the reasons; `millrace check` tries each connection."},
       {"millrace_pipeline_ready", Gauge, "pipeline",
        "1 while all readers of the pipeline are connected to their source.",
        [](const StatusSnapshot& s, Samples& out) {
          for (const auto& p : s.pipelines) out.add({p.name}, p.not_ready.empty() ? 1 : 0);
-       }},
+       },
+       "0: is the broker up, and is the topic there?"},
       {"millrace_operations_in_flight", Gauge, "kind",
        "Operations started and not answered yet: inserts and queries to ClickHouse, commits to "
        "sources.",
        fill_operations},
       {"millrace_limiting_stage", Gauge, "stage",
        "1 for the stage that limits the flow now, else 0; `source` also while nothing arrives.",
-       fill_limiting_stage},
+       fill_limiting_stage, "`/status` names the setting to raise."},
       {"process_cpu_seconds_total", Counter, "", "User and system CPU time spent.",
        one([](const StatusSnapshot& s) { return s.process.cpu_seconds; })},
       {"process_resident_memory_bytes", Gauge, "", "Resident memory.",
-       one([](const StatusSnapshot& s) { return s.process.resident_bytes; })},
+       one([](const StatusSnapshot& s) { return s.process.resident_bytes; }),
+       "Lower `memory.budget` if it comes near the machine's; it bounds the data in flight."},
       {"process_open_fds", Gauge, "", "Open file descriptors.",
-       one([](const StatusSnapshot& s) { return s.process.open_fds; })},
+       one([](const StatusSnapshot& s) { return s.process.open_fds; }),
+       "Near `process_max_fds`: raise the limit (`ulimit -n`), or lower "
+       "`clickhouse.pool.hard_limit`."},
       {"process_max_fds", Gauge, "", "Limit of open file descriptors.",
        one([](const StatusSnapshot& s) { return s.process.max_fds; })},
       {"process_start_time_seconds", Gauge, "", "When the process started, in Unix time.",
@@ -250,7 +117,7 @@ std::vector<Declaration> process_metrics() {
   };
 }
 
-std::vector<Declaration> source_metrics() {
+std::vector<MetricDeclaration> source_metrics() {
   using enum MetricType;
   return {
       {"millrace_source_messages_total", Counter, "pipeline source",
@@ -261,42 +128,51 @@ std::vector<Declaration> source_metrics() {
        "Commits of positions that the source acknowledged.", per_source(&SourceSnapshot::commits)},
       {"millrace_source_commit_errors_total", Counter, "pipeline source code",
        "Commits that the source refused or did not answer; repeated with the next one.",
-       per_source_and(&SourceSnapshot::commit_errors)},
+       per_source_and(&SourceSnapshot::commit_errors),
+       "The log has the broker's words: rights of the group, or a process that is too slow for "
+       "it."},
       {"millrace_source_errors_total", Counter, "pipeline source code",
        "Other errors that the source or its client reported, lost connections for example.",
-       per_source_and(&SourceSnapshot::errors)},
+       per_source_and(&SourceSnapshot::errors),
+       "Look at the broker and its network; it reconnects by itself."},
       {"millrace_source_rebalances_total", Counter, "pipeline source kind",
        "Times lanes were given to this process or taken from it.",
-       per_source_and(&SourceSnapshot::rebalances)},
+       per_source_and(&SourceSnapshot::rebalances),
+       "Often: processes come and go, or are too slow for their group; `source.kafka.assignment: "
+       "cooperative-sticky` moves fewer lanes."},
       {"millrace_source_lost_messages_total", Counter, "pipeline source",
        "Offsets that the source had deleted before they were read: raise its retention.",
-       per_source(&SourceSnapshot::lost_offsets)},
+       per_source(&SourceSnapshot::lost_offsets),
+       "Raise the topic's retention; then see why there is so much lag."},
       {"millrace_source_pauses_total", Counter, "pipeline source",
        "Times a lane was paused because something behind it was full or waited.",
-       per_source(&SourceSnapshot::pauses)},
+       per_source(&SourceSnapshot::pauses), "Fast: `millrace_limiting_stage` says what is full."},
       {"millrace_lanes", Gauge, "pipeline", "Lanes (Kafka: partitions) this process owns.",
        lanes_where([](const LaneStatus&) { return true; })},
       {"millrace_lanes_paused", Gauge, "pipeline",
        "Lanes that are not read for now: the byte budget is spent, too many blocks are in flight, "
        "or the lane waits.",
-       lanes_where([](const LaneStatus& lane) { return lane.paused; })},
+       lanes_where([](const LaneStatus& lane) { return lane.paused; }),
+       "For long: see the budget and the lanes that wait."},
       {"millrace_lanes_waiting", Gauge, "pipeline table reason kind",
        "Lanes with a block that ClickHouse did not take; nothing is lost meanwhile. Kind `retry` "
        "passes by itself, with any other somebody must act (see /status).",
-       fill_waiting},
+       fill_waiting, "`/status` says for each lane what to do; no restart is needed."},
       {"millrace_ledger_difference_records", Gauge, "pipeline",
        "Records of the owned lanes that were read and are neither inserted, put aside nor in "
        "flight. Anything but 0 is a fault in millrace: please report it.",
-       fill_ledger},
+       fill_ledger, "Keep `/status` and the log, and report it."},
       {"millrace_lane_lag_messages", Gauge, "pipeline topic partition",
-       "Messages of the lane that are not in ClickHouse yet.", fill_lag},
+       "Messages of the lane that are not in ClickHouse yet.", fill_lag,
+       "`millrace_limiting_stage` says what to raise; then more processes, at most one a "
+       "partition."},
       {"millrace_lane_position", Gauge, "pipeline topic partition",
        "Offset below which every message of the lane is in ClickHouse or in the dead letters.",
-       fill_position},
+       fill_position, "Standing still with lag: `/status` says why."},
   };
 }
 
-std::vector<Declaration> table_metrics() {
+std::vector<MetricDeclaration> table_metrics() {
   using enum MetricType;
   return {
       {"millrace_read_rows_total", Counter, "pipeline table",
@@ -304,9 +180,11 @@ std::vector<Declaration> table_metrics() {
       {"millrace_read_bytes_total", Counter, "pipeline table", "Payload bytes of these records.",
        per_table(&TableSnapshot::bytes_read)},
       {"millrace_tombstones_total", Counter, "pipeline table", "Records without a payload.",
-       per_table(&TableSnapshot::tombstones)},
+       per_table(&TableSnapshot::tombstones),
+       "Are they meant? `source.kafka.tombstones` says what becomes of them."},
       {"millrace_cut_blocks_total", Counter, "pipeline table reason",
-       "Blocks cut, by what made the cut.", per_table_and<CutReason>(&TableSnapshot::cuts)},
+       "Blocks cut, by what made the cut.", per_table_and<CutReason>(&TableSnapshot::cuts),
+       "Mostly `age` with small blocks: raise `batch.max_age`."},
       {"millrace_inserted_rows_total", Counter, "pipeline table",
        "Records that ClickHouse acknowledged.", per_table(&TableSnapshot::rows)},
       {"millrace_inserted_bytes_total", Counter, "pipeline table",
@@ -316,53 +194,63 @@ std::vector<Declaration> table_metrics() {
        "Blocks (inserts) that ClickHouse acknowledged.", per_table(&TableSnapshot::blocks)},
       {"millrace_insert_duration_seconds", Histogram, "pipeline table",
        "Duration of acknowledged inserts, from asking for an HTTP session to the answer.",
-       per_table(&TableSnapshot::insert_seconds)},
+       per_table(&TableSnapshot::insert_seconds),
+       "ClickHouse is slow: look at its merges and its disks, and send larger blocks."},
       {"millrace_block_rows", Histogram, "pipeline table", "Records in each acknowledged block.",
-       per_table(&TableSnapshot::block_rows)},
+       per_table(&TableSnapshot::block_rows),
+       "Low: raise `batch.max_age`, or read with fewer processes."},
       {"millrace_block_bytes", Histogram, "pipeline table", "Bytes of each acknowledged block.",
        per_table(&TableSnapshot::block_bytes)},
       {"millrace_retries_total", Counter, "pipeline table code",
        "Attempts that failed and were put back, by ClickHouse's error or kind of network error.",
-       per_table_and_label(&TableSnapshot::retries)},
+       per_table_and_label(&TableSnapshot::retries),
+       "By `code`: network errors pass; TOO_MANY_PARTS wants larger blocks, MEMORY_LIMIT_EXCEEDED "
+       "smaller ones."},
       {"millrace_dead_letters_total", Counter, "pipeline table code",
        "Records that ClickHouse refused even alone and that were put aside, by its error; see "
        "`millrace dead-letters list`.",
-       per_table_and_label(&TableSnapshot::dead_letters)},
+       per_table_and_label(&TableSnapshot::dead_letters),
+       "`millrace dead-letters list` and `show`; mend sender or table, then `replay`."},
       {"millrace_unwritten_rows_total", Counter, "pipeline table",
        "Records that ClickHouse took without reporting a row for each: some are empty, or two of "
        "them together read as one row.",
-       per_table(&TableSnapshot::unwritten_rows)},
+       per_table(&TableSnapshot::unwritten_rows),
+       "Look for empty messages and for several rows in one message."},
       {"millrace_repaired_rows_total", Counter, "pipeline table",
        "Records sent again because ClickHouse, killed in the middle of their insert, had confirmed "
        "them and lost them.",
-       per_table(&TableSnapshot::repaired_rows)},
+       per_table(&TableSnapshot::repaired_rows),
+       "Look at why ClickHouse is killed: memory, most often."},
       {"millrace_abandoned_blocks_total", Counter, "pipeline table",
        "Blocks not sent because their lane went to another owner, who reads them again.",
-       per_table(&TableSnapshot::abandoned_blocks)},
+       per_table(&TableSnapshot::abandoned_blocks), "As for rebalances."},
       {"millrace_encoded_blocks_total", Counter, "pipeline table format",
        "Bodies of inserts made, by the format that was sent.",
        per_table_and_label(&TableSnapshot::encoded_blocks)},
       {"millrace_passed_on_total", Counter, "pipeline table column",
        "How often a worker found that rows of this table must be sent as JSON, which costs "
        "ClickHouse more, by the column that is the cause.",
-       per_table_and_label(&TableSnapshot::passed_on)},
+       per_table_and_label(&TableSnapshot::passed_on),
+       "Change the column's type, or set `encoding: as_is` if it must be so."},
       {"millrace_stage_seconds_total", Counter, "pipeline table stage",
-       "Time blocks spent in each stage.", per_table_and<Stage>(&TableSnapshot::stage_seconds)},
+       "Time blocks spent in each stage.", per_table_and<Stage>(&TableSnapshot::stage_seconds),
+       "The largest one is where the time goes."},
   };
 }
 
-std::vector<Declaration> queue_metrics() {
+std::vector<MetricDeclaration> queue_metrics() {
   using enum MetricType;
   return {
       {"millrace_queued_blocks", Gauge, "", "Blocks that wait for a worker.",
-       one(&StatusSnapshot::queued_blocks)},
+       one(&StatusSnapshot::queued_blocks), "Raise `workers.count` if ClickHouse has time left."},
       {"millrace_parked_blocks", Gauge, "", "Blocks that failed and wait for their next try.",
-       one(&StatusSnapshot::parked_blocks)},
+       one(&StatusSnapshot::parked_blocks), "`millrace_retries_total` says by which error."},
       {"millrace_oldest_block_age_seconds", Gauge, "",
        "Age of the oldest block that is queued or parked; 0 when there is none.",
-       one(&StatusSnapshot::oldest_block_seconds)},
+       one(&StatusSnapshot::oldest_block_seconds), "Minutes: a lane waits; see `/status`."},
       {"millrace_budget_used_bytes", Gauge, "", "Memory reserved for data in flight.",
-       one(&StatusSnapshot::budget_used_bytes)},
+       one(&StatusSnapshot::budget_used_bytes),
+       "Near its limit: mend the lanes that wait; then raise `memory.budget`."},
       {"millrace_budget_limit_bytes", Gauge, "",
        "Limit of that memory; sources pause when it is spent.",
        one(&StatusSnapshot::budget_limit_bytes)},
@@ -371,7 +259,7 @@ std::vector<Declaration> queue_metrics() {
   };
 }
 
-std::vector<Declaration> http_session_metrics() {
+std::vector<MetricDeclaration> http_session_metrics() {
   using enum MetricType;
   using Stats = HttpSessionPoolStats;
   return {
@@ -382,30 +270,36 @@ std::vector<Declaration> http_session_metrics() {
       {"millrace_http_sessions_idle", Gauge, "", "Connections kept for the next request.",
        of_http_sessions(&Stats::idle)},
       {"millrace_http_sessions_waiting", Gauge, "", "Requests that wait for a connection.",
-       of_http_sessions(&Stats::waiting)},
+       of_http_sessions(&Stats::waiting),
+       "Raise `clickhouse.pool.hard_limit` to at least `workers.count`."},
       {"millrace_http_sessions_limit", Gauge, "kind", "Configured limits for each endpoint.",
        fill_session_limits},
       {"millrace_http_session_waits_total", Counter, "", "Requests that had to wait.",
        of_http_sessions(&Stats::waits)},
       {"millrace_http_session_wait_seconds_total", Counter, "",
-       "Time that requests waited for a connection.", of_http_sessions(&Stats::wait_seconds)},
+       "Time that requests waited for a connection.", of_http_sessions(&Stats::wait_seconds),
+       "As above."},
       {"millrace_http_sessions_created_total", Counter, "", "Connections opened.",
-       of_http_sessions(&Stats::created)},
+       of_http_sessions(&Stats::created),
+       "As fast as requests: something between us and ClickHouse closes connections; lower "
+       "`clickhouse.pool.idle_timeout` below its limit."},
       {"millrace_http_sessions_reused_total", Counter, "",
        "Requests that went over a connection that was open already.",
        of_http_sessions(&Stats::reused)},
-      {"millrace_http_sessions_closed_total", Counter, "reason", "Connections closed.",
-       fill_closed},
+      {"millrace_http_sessions_closed_total", Counter, "reason", "Connections closed.", fill_closed,
+       "`failed`: the log has endpoint and error."},
       {"millrace_http_connect_failures_total", Counter, "", "Connections that could not be opened.",
-       of_http_sessions(&Stats::connect_failures)},
+       of_http_sessions(&Stats::connect_failures),
+       "Is ClickHouse up, and does `clickhouse.endpoints` name it?"},
       {"millrace_http_acquire_timeouts_total", Counter, "",
-       "Requests that got no connection in time.", of_http_sessions(&Stats::acquire_timeouts)},
+       "Requests that got no connection in time.", of_http_sessions(&Stats::acquire_timeouts),
+       "Raise `clickhouse.pool.hard_limit`, unless ClickHouse is slow."},
   };
 }
 
-const std::vector<Declaration>& declarations() {
-  static const std::vector<Declaration> all = [] {
-    std::vector<Declaration> list;
+const std::vector<MetricDeclaration>& declarations() {
+  static const std::vector<MetricDeclaration> all = [] {
+    std::vector<MetricDeclaration> list;
     for (auto group : {process_metrics(), source_metrics(), queue_metrics(), table_metrics(),
                        http_session_metrics()}) {
       list.insert(list.end(), group.begin(), group.end());
@@ -425,12 +319,12 @@ const char* type_name(MetricType type) {
 
 std::string render_metrics(const StatusSnapshot& snapshot) {
   std::vector<MetricFamily> families;
-  for (const Declaration& declared : declarations()) {
+  for (const MetricDeclaration& declared : declarations()) {
     MetricFamily& family = families.emplace_back();
     family.name = declared.name;
     family.type = declared.type;
     family.help = declared.help;
-    Samples samples(family, split(declared.labels));
+    Samples samples(family, split_words(declared.labels));
     declared.fill(snapshot, samples);
   }
   return prometheus::TextSerializer().Serialize(families);
@@ -441,15 +335,16 @@ void print_metrics_reference(std::ostream& out) {
          "What `/metrics` on the admin port shows, in the text format of Prometheus. This page is\n"
          "generated from the declarations in `metrics.cc`. Labels are bounded: tables, topics and\n"
          "owned partitions are the most that grows.\n\n"
-         "| metric | type | labels | meaning |\n|---|---|---|---|\n";
-  for (const Declaration& declared : declarations()) {
+         "| metric | type | labels | meaning | when it is high, or wrong "
+         "|\n|---|---|---|---|---|\n";
+  for (const MetricDeclaration& declared : declarations()) {
     out << "| `" << declared.name << "` | " << type_name(declared.type) << " | ";
     const char* comma = "";
-    for (const std::string& label : split(declared.labels)) {
+    for (const std::string& label : split_words(declared.labels)) {
       out << comma << "`" << label << "`";
       comma = ", ";
     }
-    out << " | " << declared.help << " |\n";
+    out << " | " << declared.help << " | " << declared.what_to_do << " |\n";
   }
 }
 

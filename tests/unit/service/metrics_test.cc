@@ -158,6 +158,27 @@ TEST(Metrics, NamesFollowTheConventionsOfPrometheus) {
   }
 }
 
+// Whatever counts a failure says what to do about it, in a sentence.
+TEST(Metrics, FailuresSayWhatToDo) {
+  std::ostringstream reference;
+  print_metrics_reference(reference);
+  int advised = 0;
+  for (const std::string& line : split(reference.str(), "\n")) {
+    if (!line.starts_with("| `")) continue;
+    const std::string advice = split(line, " | ").at(4);
+    if (advice != " |" && advice != "|") {
+      ++advised;
+      EXPECT_TRUE(advice.ends_with(". |") || advice.ends_with("? |")) << line;
+      continue;
+    }
+    for (const char* word : {"errors", "failures", "lost", "waiting", "dead", "retries", "timeouts",
+                             "ready", "difference"}) {
+      EXPECT_EQ(split(line, "|").at(1).find(word), std::string::npos) << line;
+    }
+  }
+  EXPECT_GT(advised, 30);
+}
+
 // An offset, a query ID or a session ID as a label makes a new series for ever.
 TEST(Metrics, LabelsComeFromTheBoundedSet) {
   const std::set<std::string> allowed{"pipeline", "table", "source", "reason", "code",
