@@ -13,7 +13,8 @@ const grouped = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', {notation: 'compact', maximumSignificantDigits: 3});
 const shortened = v => short.format(v).replace('K', 'k').replace(/(?=[a-zA-Z])/, '\u202f'); // 65.6 k
 const count = value => known(value, v => grouped.format(v));
-const rate = value => known(value, v => (v < 1000 ? grouped.format(Math.round(v * 10) / 10) : shortened(v)));
+const rate = value => known(value, v =>
+  (v < 10 ? grouped.format(Math.round(v * 10) / 10) : v < 1000 ? count(Math.round(v)) : shortened(v)));
 
 function bytes(value) {
   return known(value, v => {
@@ -146,12 +147,14 @@ function showWaits(status) {
 }
 
 function showHeadline(status, history, rowsRate, lag) {
-  const catchUp = rowsRate > 0 && lag > 0 ? `${duration(lag / rowsRate)} of work` : '';
+  const held = sum(lanes(status).filter(lane => lane.waiting), lane => lane.lag ?? 0);
+  const lagDetail = held > 0 ? `${count(held)} in lanes that wait` :
+    rowsRate > 0 && lag > 0 ? `${duration(lag / rowsRate)} of work` : 'messages not in ClickHouse yet';
   fill(page, {
     rows_rate: rate(rowsRate),
     bytes_rate: bytes(history.rate(s => sum(tables(s), table => table.inserted_bytes))),
     lag: count(lag),
-    lag_detail: catchUp || 'messages not in ClickHouse yet',
+    lag_detail: lagDetail,
     oldest: duration(status.queue.oldest_block_seconds),
   });
   const rates = history.rates(s => sum(tables(s), table => table.inserted_rows));
@@ -188,7 +191,7 @@ function showFlow(status, history) {
     sessions_waiting: pool.waiting === 1 ? '1 request waits' : `${count(pool.waiting)} requests wait`,
     send_time: time(['session_wait', 'send'], ' to send'),
     blocks_rate: rate(history.rate(s => sum(tables(s), table => table.inserted_blocks))),
-    inserts: count(status.operations_in_flight.insert),
+    inserts: plural(status.operations_in_flight.insert, 'insert') + ' running',
     server_time: time(['server'], ''),
     budget_used: bytes(budget.used_bytes),
     budget_limit: bytes(budget.limit_bytes),
@@ -200,7 +203,8 @@ function showFlow(status, history) {
   meter.setAttribute('aria-valuenow', share.toFixed(0));
   meter.firstElementChild.style.width = `${Math.min(100, share).toFixed(1)}%`;
   setState(meter, share >= 90 ? 'care' : 'well');
-  const limits = status.limiting_stage.stage === 'session_wait' ? 'send' : status.limiting_stage.stage;
+  const stationOf = {source: '', session_wait: 'send'}; // `source`: all that arrives is inserted at once
+  const limits = stationOf[status.limiting_stage.stage] ?? status.limiting_stage.stage;
   for (const stage of document.querySelectorAll('.flow > li')) {
     setState(stage, stage.dataset.stage === limits ? 'limits' : '');
   }
@@ -208,13 +212,11 @@ function showFlow(status, history) {
 
 const kGuarantees = {exactly_once: 'exactly once', at_least_once: 'at least once'};
 
-function showTable(row, table, tableRate, delivery) {
-  const weaker = table.guarantee === 'at_least_once' && delivery !== 'at_least_once';
-  setState(row, weaker ? 'care' : '');
+function showTable(row, table, tableRate) {
   fill(row, {
     table: table.table,
     guarantee: kGuarantees[table.guarantee] ?? 'not known yet',
-    why: table.guarantee_because ?? '',
+    why: (table.guarantee_because ?? '').replace(/^exactly_once: /, ''), // which stands above it
     rows_rate: rate(tableRate),
     rows: count(table.inserted_rows),
     block_rows: known(table.mean_block_rows, v => count(Math.round(v))),
@@ -246,7 +248,7 @@ function showPipeline(part, pipeline, history) {
   list(part.querySelector('.tables'), 'table-row', pipeline.tables, table => table.table, (row, table) => {
     const rowsIn = s => s.pipelines.find(p => p.name === pipeline.name)
       ?.tables.find(t => t.table === table.table)?.inserted_rows ?? 0;
-    showTable(row, table, history.rate(rowsIn), pipeline.delivery);
+    showTable(row, table, history.rate(rowsIn));
   });
   // Those with most to do, in the order of their names, so that no row jumps.
   const chosen = new Set([...pipeline.lanes]
