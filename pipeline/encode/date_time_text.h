@@ -33,7 +33,6 @@ class DateTimeReader {
   Moment read(JsonCursor& in, bool with_fraction);
 
  private:
-  Moment read_best_effort(JsonCursor& in, bool with_fraction);
   Moment read_basic(JsonCursor& in, bool with_fraction);
   // "2024-01-02 03:04:05", with 'T' and 'Z' and decimals if they are there: what is most often.
   bool read_usual(JsonCursor& in, Moment& moment);

@@ -117,6 +117,12 @@ std::int64_t day_number(int year, unsigned month, unsigned day) {
          static_cast<std::int64_t>(day) - 1;
 }
 
+bool day_exists(int year, unsigned month, unsigned day) {
+  using namespace std::chrono;
+  return year_month_day(std::chrono::year(year), std::chrono::month(month), std::chrono::day(day))
+      .ok();
+}
+
 std::shared_ptr<const TimeZone> TimeZone::find(std::string_view name,
                                                const std::filesystem::path& folder) {
   if (name == "UTC" || name == "Etc/UTC") return std::make_shared<TimeZone>();

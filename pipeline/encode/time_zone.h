@@ -12,6 +12,10 @@ namespace millrace {
 
 // Days from 1970-01-01, which is 0; any proleptic Gregorian date.
 std::int64_t day_number(int year, unsigned month, unsigned day);
+bool day_exists(int year, unsigned month, unsigned day);
+inline std::int64_t seconds_of(std::int64_t hours, std::int64_t minutes, std::int64_t seconds) {
+  return (hours * 60 + minutes) * 60 + seconds;
+}
 
 // Immutable; shared by threads.
 class TimeZone {
