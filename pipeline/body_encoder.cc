@@ -17,7 +17,8 @@ constexpr std::chrono::seconds kFieldsSkipped{1}, kPassedOn{60};
 LogEvent passed_on_event(const TableTarget& target, const CannotEncode& why) {
   return {LogLevel::kWarning,
           "passed_on/" + target.pipeline + "/" + target.table,
-          "rows of " + target.table + " are sent as JSON, which costs ClickHouse more: " +
+          "rows of " + target.table + " are sent as " + target.format +
+              ", which costs ClickHouse more: " +
               (why.column.empty() ? "" : "column " + why.column + ": ") + why.reason,
           {{"pipeline", target.pipeline}, {"table", target.table}, {"column", why.column}}};
 }
@@ -89,6 +90,7 @@ bool BodyEncoder::plan_again(const TableTarget& target) { return ask(tables_[&ta
 // True when the table looks another way than before.
 bool BodyEncoder::ask(Table& table, const TableTarget& target) {
   EncodeFacts facts = ask_(target);
+  facts.context.format = *row_format_of(target.format);  // REQUIRES: target.encodes()
   table.asked = steady_clock::now();
   if (table.facts == facts && table.encoder != nullptr) return false;
   const bool changed = table.facts != facts;

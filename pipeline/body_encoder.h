@@ -1,8 +1,8 @@
 // A part of a block -> the body of its insert, in the form that costs the server least.
 //
-//   JSON rows ─► NativeEncoder ─► one Native block
-//             └► Encoder, the messages as they are: another format, or a table whose columns, or
-//                whose defaults, only the server can compute
+//   rows ─► NativeEncoder ─► one Native block
+//        └► Encoder, the messages as they are: another format, or a table whose columns, or
+//           whose defaults, only the server can compute
 //
 // How a table looks is asked when its first block comes, and again when something does not fit: a
 // row that can't be encoded, a field without a column, an insert that the server refuses. The table

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "pipeline/checkpoint.h"
+#include "pipeline/encode/row_format.h"
 
 namespace millrace {
 namespace {
@@ -33,7 +34,6 @@ constexpr std::array<std::string_view, 8> kBinaryFormats = {
     "RowBinary", "RowBinaryWithDefaults", "Native",        "MsgPack", "Protobuf",
     "CapnProto", "BSONEachRow",           "AvroConfluent",
 };
-constexpr std::array<std::string_view, 3> kJsonRowFormats = {"JSONEachRow", "JSONLines", "NDJSON"};
 
 template <std::size_t N>
 bool contains(const std::array<std::string_view, N>& names, std::string_view name) {
@@ -65,7 +65,7 @@ std::string_view to_string(Delivery delivery) {
 }
 
 bool TableTarget::encodes() const {
-  return encoding == Encoding::kNative && contains(kJsonRowFormats, format);
+  return encoding == Encoding::kNative && row_format_of(format).has_value();
 }
 
 BufferLayout TableTarget::layout() const {
@@ -73,7 +73,7 @@ BufferLayout TableTarget::layout() const {
   layout.add_separator = framing_of(format) == Framing::kLines;
   if (encodes()) layout.budget_factor = 2;
   if (!columns.any()) return layout;
-  if (!contains(kJsonRowFormats, format)) {
+  if (row_format_of(format) != RowFormat::kJsonObjects) {
     throw std::invalid_argument("format " + format +
                                 ": columns from the record's topic, partition, offset, timestamp, "
                                 "key or headers need format JSONEachRow");

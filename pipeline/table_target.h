@@ -57,7 +57,7 @@ enum class ExpiredPlan {
 
 // What a body is made of.
 enum class Encoding {
-  kNative,  // JSON rows become columns here, where the table allows it (encode/)
+  kNative,  // rows become columns here, where format and table allow it (encode/)
   kAsIs,    // messages are passed on, for the server to read
 };
 
@@ -74,7 +74,7 @@ struct TableTarget {
   // For records that ClickHouse refuses; without one a block with such a record waits.
   std::shared_ptr<DeadLetterStore> dead_letters = nullptr;
 
-  bool encodes() const;  // its messages are JSON rows that we read
+  bool encodes() const;  // its messages are rows that we read
   // Throws std::invalid_argument for metadata columns with a format other than JSONEachRow.
   BufferLayout layout() const;
   // Of all that decides which rows a range of offsets becomes: blocks that were planned under one

@@ -232,9 +232,10 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::choice("encoding", FIELD(encoding),
                    std::vector<std::pair<std::string, Encoding>>{{"native", Encoding::kNative},
                                                                  {"as_is", Encoding::kAsIs}},
-                   "native: JSON rows are read here and sent as Native columns, which costs "
-                   "ClickHouse a fraction; a table with columns for which that can't be done gets "
-                   "its messages as they are, and the log says so. as_is: ClickHouse reads them."),
+                   "native: rows of JSONEachRow and JSONCompactEachRow are read here and sent as "
+                   "Native columns, which costs ClickHouse a fraction; another format, or a table "
+                   "with columns for which that can't be done "
+                   "is passed on as it is, and the log says so. as_is: ClickHouse reads them."),
       Flow::text("columns.topic", FIELD(columns.topic), column("topic")),
       Flow::text("columns.partition", FIELD(columns.partition), column("partition")),
       Flow::text("columns.offset", FIELD(columns.offset), column("offset")),

@@ -228,7 +228,7 @@ std::vector<MetricDeclaration> table_metrics() {
        "Bodies of inserts made, by the format that was sent.",
        per_table_and_label(&TableSnapshot::encoded_blocks)},
       {"millrace_passed_on_total", Counter, "pipeline table column",
-       "How often a worker found that rows of this table must be sent as JSON, which costs "
+       "How often a worker found that rows of this table must be sent as they are, which costs "
        "ClickHouse more, by the column that is the cause.",
        per_table_and_label(&TableSnapshot::passed_on),
        "Change the column's type, or set `encoding: as_is` if it must be so."},

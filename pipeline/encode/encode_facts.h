@@ -1,4 +1,4 @@
-// What decides how a table's JSON rows become Native, asked of the server that has it.
+// What decides how a table's rows become Native, asked of the server that has it.
 #pragma once
 
 #include <string_view>
@@ -16,7 +16,7 @@ struct EncodeFacts {
   bool operator==(const EncodeFacts&) const = default;
 };
 
-// `insert_settings`: all that an insert of JSONEachRow into this table would be sent with; those
+// `insert_settings`: all that an insert of text into this table would be sent with; those
 // that the server does not know may not be among them. Two queries. Throws what Client throws.
 EncodeFacts ask_encode_facts(Client& client, std::string_view table,
                              const Settings& insert_settings);

@@ -37,6 +37,12 @@ class JsonCursor {
   void skip_space() {
     if (at < end && static_cast<unsigned char>(*at) <= ' ') skip_more_space();
   }
+  void skip_byte_order_mark() {
+    constexpr std::string_view kMark = "\xef\xbb\xbf";
+    if (left() >= kMark.size() && std::memcmp(at, kMark.data(), kMark.size()) == 0) {
+      at += kMark.size();
+    }
+  }
   bool take(char c) {
     if (at >= end || *at != c) return false;
     ++at;

@@ -18,8 +18,6 @@ bool same_but_for_case(std::string_view a, std::string_view b) {
                     [&](char x, char y) { return lower(x) == lower(y); });
 }
 
-constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
-
 }  // namespace
 
 FieldKey::FieldKey(std::string_view name) {
@@ -92,7 +90,16 @@ std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
 }
 
 void NativeEncoder::read_rows(JsonCursor& in, std::string_view columns_json) {
-  if (in.left() >= 3 && std::memcmp(in.at, kByteOrderMark.data(), 3) == 0) in.at += 3;
+  switch (plan_->format()) {
+    case RowFormat::kJsonObjects:
+      return read_json_objects(in, columns_json);
+    case RowFormat::kJsonArrays:
+      return read_json_arrays(in);
+  }
+}
+
+void NativeEncoder::read_json_objects(JsonCursor& in, std::string_view columns_json) {
+  in.skip_byte_order_mark();
   in.skip_space();
   const bool array = in.take('[');
   for (bool first = true;; first = false) {
@@ -122,6 +129,10 @@ void NativeEncoder::read_row(JsonCursor& in, std::string_view columns_json) {
   }
   read_fields(in, true);
   if (seen_ < fields_.size()) complete_row();
+  end_row(in);
+}
+
+void NativeEncoder::end_row(JsonCursor& in) {
   ++rows_;
   if (!plan_->nested().empty()) check_nested(in);
 }

@@ -1,4 +1,4 @@
-// JSON messages -> one Native block.
+// Messages -> one Native block.
 //
 // ```cpp
 // NativeEncoder encoder(plan);
@@ -67,8 +67,10 @@ class NativeEncoder {
  public:
   explicit NativeEncoder(std::shared_ptr<const NativePlan> plan);
 
-  // Appends the rows of a message: any number of JSON objects, as JSONEachRow takes them.
-  // `columns_json` is put in front of the fields of each row: `"a":1,"b":"x"`, see encoder.h.
+  // Appends the rows of a message: any number of them, as ClickHouse takes them in the plan's
+  // format.
+  // `columns_json` is put in front of the fields of each JSON object: `"a":1,"b":"x"`, see
+  // encoder.h.
   // On a failure the block is as it was before.
   // REQUIRES: kReadAhead readable bytes behind the payload, whatever their value: BlockBuffer has
   // them behind every record.
@@ -94,6 +96,7 @@ class NativeEncoder {
   };
 
   void read_rows(JsonCursor& in, std::string_view columns_json);
+  void read_json_objects(JsonCursor& in, std::string_view columns_json);
   void read_row(JsonCursor& in, std::string_view columns_json);
   void read_fields(JsonCursor& in, bool object);
   void read_field(JsonCursor& in);
@@ -102,7 +105,11 @@ class NativeEncoder {
   void read_value(Field& field, JsonCursor& in);
   void append_missing(Field& field);
   void complete_row();
+  void end_row(JsonCursor& in);
   void check_nested(JsonCursor& in);
+  // Rows without names, positional_rows.cc.
+  void read_json_arrays(JsonCursor& in);
+  void read_json_array(JsonCursor& in);
   void add_column_for_empty_rows(std::vector<const Field*>& sent) const;
   void roll_back(std::size_t rows);
 

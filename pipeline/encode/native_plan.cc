@@ -26,6 +26,7 @@ constexpr Meaning kMeaning[] = {
     {"input_format_import_nested_json", "0"},
     {"input_format_ipv4_default_on_conversion_error", "0", "IPv4"},
     {"input_format_ipv6_default_on_conversion_error", "0", "IPv6"},
+    {"input_format_json_compact_allow_variable_number_of_columns", "0"},
     {"input_format_json_defaults_for_missing_elements_in_named_tuple", "1"},
     {"input_format_json_empty_as_default", "0"},
     {"input_format_json_ignore_unknown_keys_in_named_tuple", "1"},
@@ -121,6 +122,12 @@ std::string literal_as_json(std::string_view expression, std::string_view type) 
   return json;
 }
 
+bool has_no_strings(std::string_view type) {
+  const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
+  return type.find("String") == type.npos && type.find("JSON") == type.npos &&
+         std::all_of(type.begin(), type.end(), is_ascii);
+}
+
 // Whether the writer takes the literal, which then is as good as the expression.
 bool takes(ColumnWriter& writer, const std::string& json) {
   std::string padded = json;
@@ -147,6 +154,7 @@ std::vector<std::string_view> relied_on_settings() {
 std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     const std::vector<TableColumn>& table, const EncodeContext& context) {
   auto plan = std::make_shared<NativePlan>();
+  plan->format_ = context.format;
   plan->types_.time_zone = context.time_zone;
   for (const auto& [name, value] : context.settings) {
     if (auto cannot = check_setting(name, value, table)) return *cannot;
@@ -176,6 +184,7 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     }
   }
   if (plan->columns_.empty()) return CannotEncode{"", "the table has no column to insert into"};
+  plan->skip_mark_ = has_no_strings(plan->columns_.front().type);
   plan->find_nested();
   return std::shared_ptr<const NativePlan>(std::move(plan));
 }

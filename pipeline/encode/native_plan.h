@@ -1,4 +1,4 @@
-// How the JSON rows of one table become Native columns, or why they can't. Made once for each table
+// How the rows of one table become Native columns, or why they can't. Made once for each table
 // as the server describes it; pure.
 #pragma once
 
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pipeline/encode/column_writer.h"
+#include "pipeline/encode/row_format.h"
 #include "pipeline/encode/type_writers.h"
 
 namespace millrace {
@@ -24,12 +25,13 @@ struct TableColumn {
 // What else decides the meaning of a row.
 struct EncodeContext {
   std::string time_zone = "UTC";  // the server's: of a DateTime without one
-  // As an insert of this table in JSONEachRow would have them: the user's, and the server's own of
+  RowFormat format = RowFormat::kJsonObjects;
+  // As an insert of this table in that format would have them: the user's, and the server's own of
   // those in relied_on_settings().
   std::map<std::string, std::string> settings{};
   bool operator==(const EncodeContext&) const = default;
 };
-// Names of settings that change what JSON means, for which a server may have another default.
+// Names of settings that change what rows mean, for which a server may have another default.
 std::vector<std::string_view> relied_on_settings();
 
 // The rows must be sent as they are, for the server to read. `column` is empty if a setting is the
@@ -52,10 +54,13 @@ class NativePlan {
   static std::variant<std::shared_ptr<const NativePlan>, CannotEncode> make(
       const std::vector<TableColumn>& table, const EncodeContext& context);
 
+  RowFormat format() const noexcept { return format_; }
   const std::vector<Column>& columns() const noexcept { return columns_; }
   // Arrays of one Nested have as many elements as each other: their columns.
   const std::vector<std::vector<std::size_t>>& nested() const noexcept { return nested_; }
   bool skips_unknown_fields() const noexcept { return skip_unknown_; }
+  // As ClickHouse does where no text of the first column begins with one.
+  bool skips_byte_order_mark() const noexcept { return skip_mark_; }
   // A field is that of a column whose name differs in the case of letters only, if no other does.
   bool takes_either_case() const noexcept { return either_case_; }
   // One for each column.
@@ -67,7 +72,8 @@ class NativePlan {
   std::vector<Column> columns_;
   std::vector<std::vector<std::size_t>> nested_;
   TypeContext types_;
-  bool skip_unknown_ = false, either_case_ = false;
+  RowFormat format_ = RowFormat::kJsonObjects;
+  bool skip_unknown_ = false, skip_mark_ = false, either_case_ = false;
 };
 
 }  // namespace millrace

@@ -34,13 +34,14 @@ std::string shown(std::string_view message) {
 
 }  // namespace
 
-Differential::Differential(Client& client, const std::string& columns, Settings settings)
-    : client_(client), settings_([&] {
+Differential::Differential(Client& client, const std::string& columns, Settings settings,
+                           std::string format)
+    : client_(client), format_(std::move(format)), settings_([&] {
         Settings all = std::move(settings);
         for (const auto& [name, value] : kInsertSettings) all.emplace(name, value);
         return all;
       }()) {
-  for (const char* table : {"as_json", "as_native"}) {
+  for (const char* table : {"as_text", "as_native"}) {
     client_.command(std::string("DROP TABLE IF EXISTS ") + table);
     client_.command(
         std::string("CREATE TABLE ") + table + " (n UInt32, " + columns + ") ENGINE = Memory",
@@ -48,7 +49,8 @@ Differential::Differential(Client& client, const std::string& columns, Settings 
                       {"enable_time_time64_type", "1"},
                       {"allow_suspicious_fixed_string_types", "1"}}});
   }
-  const EncodeFacts facts = ask_encode_facts(client_, "as_native", settings_);
+  EncodeFacts facts = ask_encode_facts(client_, "as_native", settings_);
+  facts.context.format = row_format_of(format_).value();
   auto plan = NativePlan::make(facts.columns, facts.context);
   if (auto* made = std::get_if<std::shared_ptr<const NativePlan>>(&plan)) {
     plan_ = *made;
@@ -59,14 +61,14 @@ Differential::Differential(Client& client, const std::string& columns, Settings 
 }
 
 void Differential::begin() {
-  client_.command("TRUNCATE TABLE as_json");
+  client_.command("TRUNCATE TABLE as_text");
   client_.command("TRUNCATE TABLE as_native");
   encoder_->clear();
 }
 
-std::optional<int> Differential::insert_json(std::string_view body, std::string* why) {
+std::optional<int> Differential::insert_text(std::string_view body, std::string* why) {
   try {
-    client_.raw_insert("as_json", body, {.format = "JSONEachRow", .settings = settings_});
+    client_.raw_insert("as_text", body, {.format = format_, .settings = settings_});
     return std::nullopt;
   } catch (const ClickHouseError& error) {
     if (why != nullptr) *why = error.what();
@@ -83,12 +85,12 @@ std::optional<EncodeFailure> Differential::encode(const std::string& message,
   return encoder_->add({padded.get(), message.size()}, columns);
 }
 
-// `json` is what the server gets of the message.
-void Differential::feed(const std::string& message, const std::string& json,
+// `sent` is what the server gets of the message.
+void Differential::feed(const std::string& message, const std::string& sent,
                         std::string_view columns, std::vector<std::string>& differences) {
   const auto failure = encode(message, columns);
   std::string why;
-  const auto refusal = insert_json(json, &why);
+  const auto refusal = insert_text(sent + "\n", &why);
   if (failure) ++refused_;
   if (failure.has_value() == refusal.has_value()) return;
   differences.push_back(shown(message) +
@@ -110,9 +112,9 @@ std::vector<std::string> Differential::feed_spliced(const std::string& message,
                                                     const std::string& columns) {
   std::vector<std::string> differences;
   begin();
-  std::string json;
-  splice_columns(message, columns, json);
-  feed(message, json, columns, differences);
+  std::string spliced;
+  splice_columns(message, columns, spliced);
+  feed(message, spliced, columns, differences);
   insert_native(differences);
   compare({}, differences);
   return differences;
@@ -128,7 +130,7 @@ std::vector<std::string> Differential::feed_through(const std::string& message) 
     insert_native(refusals);
   }
   std::string why;
-  if (insert_json(message, &why).has_value() != !refusals.empty()) {
+  if (insert_text(message, &why).has_value() != !refusals.empty()) {
     differences.push_back(shown(message) + "\n  ClickHouse: " + why +
                           "\n  we: " + (refusals.empty() ? "" : refusals.front()));
     return differences;
@@ -147,13 +149,13 @@ std::vector<std::string> Differential::feed_together(const std::vector<std::stri
       continue;
     }
     ++refused_;
-    if (!insert_json(message)) {
+    if (!insert_text(message + "\n")) {
       differences.push_back(shown(message) + "\n  only we refuse");
-      client_.command("ALTER TABLE as_json DELETE WHERE 1");
+      client_.command("ALTER TABLE as_text DELETE WHERE 1");
     }
   }
   std::string why;
-  if (insert_json(taken, &why)) {
+  if (insert_text(taken, &why)) {
     differences.push_back("ClickHouse refuses what we take: " + why);
     return differences;
   }
@@ -187,19 +189,19 @@ void Differential::compare(const std::vector<std::string>& messages,
     return client_.raw_query(std::string("SELECT * FROM ") + table + " ORDER BY n",
                              {.format = "TSV"});
   };
-  const std::string json = content("as_json"), native = content("as_native");
-  if (json == native) return;
-  const auto json_rows = lines_of(json), native_rows = lines_of(native);
-  if (json_rows.size() != native_rows.size()) {
-    differences.push_back(std::to_string(json_rows.size()) + " rows by ClickHouse, " +
+  const std::string text = content("as_text"), native = content("as_native");
+  if (text == native) return;
+  const auto text_rows = lines_of(text), native_rows = lines_of(native);
+  if (text_rows.size() != native_rows.size()) {
+    differences.push_back(std::to_string(text_rows.size()) + " rows by ClickHouse, " +
                           std::to_string(native_rows.size()) + " by us");
     return;
   }
-  for (std::size_t i = 0; i < json_rows.size() && differences.size() < 20; ++i) {
-    if (json_rows[i] == native_rows[i]) continue;
-    const std::size_t n = std::strtoul(json_rows[i].c_str(), nullptr, 10) % RowGenerator::kSecond;
+  for (std::size_t i = 0; i < text_rows.size() && differences.size() < 20; ++i) {
+    if (text_rows[i] == native_rows[i]) continue;
+    const std::size_t n = std::strtoul(text_rows[i].c_str(), nullptr, 10) % RowGenerator::kSecond;
     differences.push_back((n < messages.size() ? shown(messages[n]) : std::string("?")) +
-                          "\n  ClickHouse: " + shown(json_rows[i]) +
+                          "\n  ClickHouse: " + shown(text_rows[i]) +
                           "\n  we:         " + shown(native_rows[i]));
   }
 }

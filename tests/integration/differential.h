@@ -1,5 +1,5 @@
-// The same JSON twice into a real ClickHouse: as JSONEachRow for the server to read, and as Native
-// by our encoder. What one refuses the other must refuse, what one takes must be the same in both
+// The same rows twice into a real ClickHouse: as text for the server to read, and as Native by our
+// encoder. What one refuses the other must refuse, what one takes must be the same in both
 // tables.
 #pragma once
 
@@ -22,7 +22,8 @@ namespace millrace::test {
 class Differential {
  public:
   // `columns` as in CREATE TABLE, without `n`.
-  Differential(Client& client, const std::string& columns, Settings settings = {});
+  Differential(Client& client, const std::string& columns, Settings settings = {},
+               std::string format = "JSONEachRow");
 
   // Feeds messages, each by itself. A message that holds rows without `n` is fine where only its
   // refusal or its rows' values matter. Returns what differs, for people; empty: nothing.
@@ -40,15 +41,16 @@ class Differential {
 
  private:
   // The code of the refusal; nothing if it was taken.
-  std::optional<int> insert_json(std::string_view body, std::string* why = nullptr);
+  std::optional<int> insert_text(std::string_view body, std::string* why = nullptr);
   std::optional<EncodeFailure> encode(const std::string& message, std::string_view columns = {});
-  void feed(const std::string& message, const std::string& json, std::string_view columns,
+  void feed(const std::string& message, const std::string& sent, std::string_view columns,
             std::vector<std::string>& differences);
   void insert_native(std::vector<std::string>& differences);
   void compare(const std::vector<std::string>& messages, std::vector<std::string>& differences);
   void begin();
 
   Client& client_;
+  const std::string format_;
   const Settings settings_;
   std::shared_ptr<const NativePlan> plan_;
   std::optional<CannotEncode> cannot_;

@@ -20,6 +20,7 @@ struct MessageCases {
   std::string columns;
   std::vector<std::string> messages;
   Settings settings{};
+  std::string format = "JSONEachRow";
 };
 std::vector<MessageCases> message_cases();
 

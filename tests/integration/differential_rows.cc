@@ -294,6 +294,22 @@ std::string RowGenerator::new_table() {
 }
 
 std::string RowGenerator::row(std::size_t n) {
+  return format_ == RowFormat::kJsonArrays ? json_array(n) : json_object(n);
+}
+
+std::string RowGenerator::json_array(std::size_t n) {
+  std::string text = "[" + space() + std::to_string(n);
+  for (const Type& column : columns_) {
+    if (one_in(500 * columns_.size())) continue;
+    std::string value = column.value();
+    if (one_in(50)) value = "null";
+    if (one_in(150 * columns_.size())) value = any_value(0);
+    text += space() + "," + space() + value;
+  }
+  return text + space() + "]";
+}
+
+std::string RowGenerator::json_object(std::size_t n) {
   std::vector<std::string> fields;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (one_in(30)) continue;

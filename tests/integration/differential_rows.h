@@ -8,24 +8,28 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/encode/row_format.h"
 #include "transport/client_options.h"
 
 namespace millrace::test {
 
 class RowGenerator {
  public:
-  explicit RowGenerator(std::uint64_t seed) : random_(seed) {}
+  explicit RowGenerator(std::uint64_t seed, RowFormat format = RowFormat::kJsonObjects)
+      : random_(seed), format_(format) {}
 
   // The columns of a new table, as in CREATE TABLE; rows are for it from now on.
   std::string new_table();
   // Settings of an insert into it.
   const Settings& settings() const { return settings_; }
-  // A message in one line: a JSON object with number `n`, or two, the second with kSecond more.
+  // A message in one line: a row with number `n`, or two, the second with kSecond more.
   static constexpr std::size_t kSecond = 1'000'000;
   std::string message(std::size_t n);
 
  private:
   std::string row(std::size_t n);
+  std::string json_object(std::size_t n);
+  std::string json_array(std::size_t n);
   // A type and how values of it are written.
   struct Type {
     std::string name;
@@ -58,6 +62,7 @@ class RowGenerator {
   Type type(unsigned depth);
 
   std::mt19937_64 random_;
+  const RowFormat format_;
   std::vector<Type> columns_;
   Settings settings_;
   bool shuffled_ = false;

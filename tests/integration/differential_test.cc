@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,32 +30,48 @@ class DifferentialTest : public WithClickHouse {
       if (++shown == 5) break;
     }
   }
+  // Each value of each type, in the messages that `messages_of` makes of its number and its text.
+  using MessagesOf =
+      std::function<std::vector<std::string>(const std::string& n, const std::string& value)>;
+  static void feed_values(const std::string& format, const MessagesOf& messages_of) {
+    Client own = client();
+    std::size_t count = 0, refused = 0;
+    for (const ValueCases& cases : value_cases()) {
+      for (const std::string& type : cases.types) {
+        Differential differential(own, "x " + type, cases.settings, format);
+        ASSERT_FALSE(differential.cannot()) << type << ": " << differential.cannot()->reason;
+        std::vector<std::string> messages;
+        for (const std::string& value : cases.values) {
+          for (std::string& message : messages_of(std::to_string(messages.size()), value)) {
+            messages.push_back(std::move(message));
+          }
+        }
+        expect_none(type, differential.feed_each(messages));
+        count += messages.size();
+        refused += differential.refused();
+      }
+    }
+    std::cout << count << " cases, " << refused << " of them refused" << std::endl;
+  }
 };
 
 TEST_F(DifferentialTest, ValuesOfEachType) {
-  Client own = client();
-  std::size_t count = 0, refused = 0;
-  for (const ValueCases& cases : value_cases()) {
-    for (const std::string& type : cases.types) {
-      Differential differential(own, "x " + type, cases.settings);
-      ASSERT_FALSE(differential.cannot()) << type << ": " << differential.cannot()->reason;
-      std::vector<std::string> messages;
-      for (const std::string& value : cases.values) {
-        messages.push_back("{\"n\":" + std::to_string(messages.size()) + ",\"x\":" + value + "}");
-      }
-      expect_none(type, differential.feed_each(messages));
-      count += messages.size();
-      refused += differential.refused();
-    }
-  }
-  std::cout << count << " cases, " << refused << " of them refused" << std::endl;
+  feed_values("JSONEachRow", [](const std::string& n, const std::string& value) {
+    return std::vector{"{\"n\":" + n + ",\"x\":" + value + "}"};
+  });
+}
+
+TEST_F(DifferentialTest, ValuesOfEachTypeInJsonArrays) {
+  feed_values("JSONCompactEachRow", [](const std::string& n, const std::string& value) {
+    return std::vector{"[" + n + "," + value + "]"};
+  });
 }
 
 TEST_F(DifferentialTest, WholeMessages) {
   Client own = client();
   std::size_t count = 0;
   for (const MessageCases& cases : message_cases()) {
-    Differential differential(own, cases.columns, cases.settings);
+    Differential differential(own, cases.columns, cases.settings, cases.format);
     ASSERT_FALSE(differential.cannot()) << cases.columns << ": " << differential.cannot()->reason;
     for (const std::string& message : cases.messages) {
       expect_none(cases.columns + "\n" + message, differential.feed_each({message}));
@@ -132,22 +149,29 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
 }
 
-TEST_F(DifferentialTest, GeneratedRows) {
+class GeneratedRowsTest : public DifferentialTest,
+                          public ::testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Formats, GeneratedRowsTest,
+                         ::testing::Values("JSONEachRow", "JSONCompactEachRow"),
+                         [](const auto& each) { return std::string(each.param); });
+
+TEST_P(GeneratedRowsTest, MeanTheSame) {
   Client own = client();
   const char* minutes = std::getenv("MILLRACE_DIFFERENTIAL_MINUTES");
   const auto end = std::chrono::steady_clock::now() +
                    std::chrono::minutes(minutes != nullptr ? std::atoi(minutes) : 0);
-  RowGenerator generator(millrace::testing::test_seed());
+  RowGenerator generator(millrace::testing::test_seed(), row_format_of(GetParam()).value());
   std::size_t rows = 0, refused = 0, tables = 0;
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  constexpr std::size_t kRows = 50'000;
+  const std::size_t all = 50'000;
 #else
-  constexpr std::size_t kRows = 200'000;
+  const std::size_t all = 200'000;
 #endif
+  const std::size_t wanted = std::string(GetParam()) == "JSONEachRow" ? all : all / 5;
   constexpr std::size_t kRowsOfTable = 2'000;
-  while (rows < kRows || std::chrono::steady_clock::now() < end) {
+  while (rows < wanted || std::chrono::steady_clock::now() < end) {
     const std::string columns = generator.new_table();
-    Differential differential(own, columns, generator.settings());
+    Differential differential(own, columns, generator.settings(), GetParam());
     ASSERT_FALSE(differential.cannot()) << columns << ": " << differential.cannot()->reason;
     std::vector<std::string> messages;
     for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.message(n));

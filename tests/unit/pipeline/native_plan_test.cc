@@ -19,7 +19,8 @@ using testing::HasSubstr;
 CannotEncode refusal(const std::vector<TableColumn>& table,
                      std::map<std::string, std::string> settings = {},
                      const std::string& time_zone = "UTC") {
-  const auto plan = NativePlan::make(table, {time_zone, std::move(settings)});
+  const auto plan =
+      NativePlan::make(table, {.time_zone = time_zone, .settings = std::move(settings)});
   const auto* cannot = std::get_if<CannotEncode>(&plan);
   return cannot != nullptr ? *cannot : CannotEncode{"none", "it can be encoded"};
 }

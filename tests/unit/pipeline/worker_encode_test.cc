@@ -88,6 +88,20 @@ TEST_F(WorkerEncodeTest, ARowThatDoesNotFitIsADeadLetterAloneAndNothingIsAsked) 
   EXPECT_EQ(lane_->status().ledger.difference(), 0);
 }
 
+TEST_F(WorkerEncodeTest, RowsWithoutNamesAreEncodedToo) {
+  target_->format = "JSONCompactEachRow";
+  deliver({R"([1,"a"])", R"(["x","b"])", R"([3])", R"([4,"d"])"});
+  ASSERT_EQ(script_->sent().size(), 1u);
+  EXPECT_EQ(script_->sent()[0].format, "Native");
+  EXPECT_THAT(script_->sent()[0].body, HasSubstr(std::string("UInt32\1\0\0\0\4\0\0\0", 14)));
+  ASSERT_EQ(letters_->letters.size(), 2u);
+  EXPECT_EQ(letters_->letters[0].format, "JSONCompactEachRow");
+  EXPECT_EQ(letters_->letters[0].payload, R"(["x","b"])");
+  EXPECT_THAT(letters_->letters[0].message, HasSubstr("column n"));
+  EXPECT_THAT(letters_->letters[1].message, HasSubstr("at byte 2"));
+  EXPECT_EQ(target_->stats->rows.value(), 2u);
+}
+
 TEST_F(WorkerEncodeTest, ABlockOfNothingThatFitsIsPutAsideWhole) {
   deliver({"nonsense", R"({"n":[]})"});
   EXPECT_TRUE(script_->sent().empty());
