@@ -229,13 +229,14 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::text("format", FIELD(format),
                  "ClickHouse format of the messages; one whose messages can stand one behind the "
                  "other, such as JSONEachRow, CSV, TSV, RowBinary."),
-      Flow::choice("encoding", FIELD(encoding),
-                   std::vector<std::pair<std::string, Encoding>>{{"native", Encoding::kNative},
-                                                                 {"as_is", Encoding::kAsIs}},
-                   "native: rows of JSONEachRow and JSONCompactEachRow are read here and sent as "
-                   "Native columns, which costs ClickHouse a fraction; another format, or a table "
-                   "with columns for which that can't be done "
-                   "is passed on as it is, and the log says so. as_is: ClickHouse reads them."),
+      Flow::choice(
+          "encoding", FIELD(encoding),
+          std::vector<std::pair<std::string, Encoding>>{{"native", Encoding::kNative},
+                                                        {"as_is", Encoding::kAsIs}},
+          "native: rows of JSONEachRow, JSONCompactEachRow, TSV and CSV are read here and sent as "
+          "Native columns, which costs ClickHouse a fraction; another format, or a table "
+          "with columns for which that can't be done is passed on as it is, and the log "
+          "says so. as_is: ClickHouse reads them."),
       Flow::text("columns.topic", FIELD(columns.topic), column("topic")),
       Flow::text("columns.partition", FIELD(columns.partition), column("partition")),
       Flow::text("columns.offset", FIELD(columns.offset), column("offset")),

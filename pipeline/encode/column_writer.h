@@ -36,6 +36,13 @@ class NativeBody {
   std::vector<Piece> pieces_;
 };
 
+// What a field of TSV or CSV may have around a value, or in it.
+enum class TextForm {
+  kBare,      // nothing
+  kQuotable,  // quotes, in CSV
+  kAny,       // the format's escapes and quotes: it may hold any text
+};
+
 // Owned by one thread. A composite type's writer owns those of its parts. Memory is kept from block
 // to block.
 class ColumnWriter {
@@ -45,6 +52,11 @@ class ColumnWriter {
   ColumnWriter& operator=(const ColumnWriter&) = delete;
   virtual ~ColumnWriter() = default;
 
+  // Appends the value that is the whole text from the cursor to its end, a field of TSV or CSV: the
+  // caller has taken escapes and quotes away, and sees to it that nothing is left. Throws as
+  // read().
+  virtual void read_text(JsonCursor& in) { in.refuse("such values are not read from text"); }
+  virtual TextForm text_form() const { return TextForm::kQuotable; }
   // Appends the value at the cursor. Throws JsonRefusal; a part of a value may be left then, and
   // truncate() takes it away.
   virtual void read(JsonCursor& in) = 0;

@@ -20,6 +20,11 @@ class NullableWriter final : public ColumnWriter {
       nulls_.append_value('\0');
     }
   }
+  void read_text(JsonCursor& in) override {
+    nested_->read_text(in);
+    nulls_.append_value('\0');
+  }
+  TextForm text_form() const override { return nested_->text_form(); }
   void append_default() override {
     nested_->append_default();
     nulls_.append_value('\1');

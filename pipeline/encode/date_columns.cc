@@ -24,24 +24,29 @@ std::int64_t fraction_of(const Moment& moment, unsigned scale) {
   return static_cast<std::int64_t>(moment.negative_fraction ? 0 - fraction : fraction);
 }
 
-// Kept within what the type can hold; what is no date at all is the type's first day.
+// Kept within what the type can hold.
 template <class T>
 class DateWriter final : public FixedWidthWriter<T> {
  public:
-  DateWriter(std::int64_t first, std::int64_t last) : first_(first), last_(last) {}
+  // `none`: for what is no date.
+  DateWriter(std::int64_t first, std::int64_t last, std::int64_t none)
+      : first_(first), last_(last), none_(none) {}
 
   void read(JsonCursor& in) override {
     if (!in.take('"')) return this->append(read_number<T>(in, Integer<T>()));
-    const CalendarDate date = read_date(in);
+    read_text(in);
     in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
+    const CalendarDate date = read_date(in);
     const bool real =
         date.year >= 1900 && date.month >= 1 && date.month <= 12 && date.day >= 1 && date.day <= 31;
-    const std::int64_t number = real ? day_number(date.year, date.month, date.day) : first_;
+    const std::int64_t number = real ? day_number(date.year, date.month, date.day) : none_;
     this->append(static_cast<T>(std::clamp(number, first_, last_)));
   }
 
  private:
-  const std::int64_t first_, last_;
+  const std::int64_t first_, last_, none_;
 };
 
 class DateTimeWriter final : public FixedWidthWriter<std::uint32_t> {
@@ -50,17 +55,17 @@ class DateTimeWriter final : public FixedWidthWriter<std::uint32_t> {
       : reader_(std::move(zone), form) {}
 
   void read(JsonCursor& in) override {
-    std::int64_t seconds = 0;
-    if (in.take('"')) {
-      seconds = reader_.read(in, false).seconds;
-      in.expect('"');
-    } else {
-      seconds = read_integer<std::int64_t>(in);
-    }
+    if (!in.take('"')) return append_seconds(read_integer<std::int64_t>(in));
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override { append_seconds(reader_.read(in, false).seconds); }
+
+ private:
+  void append_seconds(std::int64_t seconds) {
     append(static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 0, 0xffffffff)));
   }
 
- private:
   DateTimeReader reader_;
 };
 
@@ -73,6 +78,10 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
 
   void read(JsonCursor& in) override {
     if (!in.take('"')) return append(read_integer<std::int64_t>(in));
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
     const char* start = in.at;
     const Moment moment = reader_.read(in, true);
     std::int64_t ticks = 0;
@@ -83,7 +92,6 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
       in.at = start;
       in.refuse("out of the range of DateTime64(" + std::to_string(scale_) + ")");
     }
-    in.expect('"');
     append(ticks);
   }
 
@@ -102,16 +110,15 @@ class TimeWriter final : public FixedWidthWriter<T> {
   }
 
   void read(JsonCursor& in) override {
-    std::int64_t ticks = 0;
-    if (in.take('"')) {
-      const Moment time = read_time_of_day(in, sizeof(T) == sizeof(std::int64_t));
-      ticks = std::min(time.seconds, kLongestTime) * ticks_per_second_;
-      if (time.negative_fraction) ticks = -ticks;
-      ticks += fraction_of(time, scale_);
-      in.expect('"');
-    } else {
-      ticks = read_integer<std::int64_t>(in);
-    }
+    if (!in.take('"')) return this->append(static_cast<T>(read_integer<std::int64_t>(in)));
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
+    const Moment time = read_time_of_day(in, sizeof(T) == sizeof(std::int64_t));
+    std::int64_t ticks = std::min(time.seconds, kLongestTime) * ticks_per_second_;
+    if (time.negative_fraction) ticks = -ticks;
+    ticks += fraction_of(time, scale_);
     this->append(static_cast<T>(ticks));
   }
 
@@ -123,10 +130,10 @@ class TimeWriter final : public FixedWidthWriter<T> {
 }  // namespace
 
 ColumnWriterPtr make_date_writer() {
-  return std::make_unique<DateWriter<std::uint16_t>>(0, 0xffff);
+  return std::make_unique<DateWriter<std::uint16_t>>(0, 0xffff, 0);
 }
-ColumnWriterPtr make_date32_writer() {
-  return std::make_unique<DateWriter<std::int32_t>>(kFirstDay, kLastDay);
+ColumnWriterPtr make_date32_writer(bool commas) {
+  return std::make_unique<DateWriter<std::int32_t>>(kFirstDay, kLastDay, commas ? 0 : kFirstDay);
 }
 ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, TimeForm form) {
   return std::make_unique<DateTimeWriter>(std::move(zone), form);

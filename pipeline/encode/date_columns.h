@@ -10,7 +10,8 @@
 namespace millrace {
 
 ColumnWriterPtr make_date_writer();
-ColumnWriterPtr make_date32_writer();
+// What is no date is the type's first day; in CSV (`commas`) 1970-01-01.
+ColumnWriterPtr make_date32_writer(bool commas);
 ColumnWriterPtr make_date_time_writer(std::shared_ptr<const TimeZone> zone, TimeForm form);
 // REQUIRES: scale <= 9.
 ColumnWriterPtr make_date_time64_writer(unsigned scale, std::shared_ptr<const TimeZone> zone,

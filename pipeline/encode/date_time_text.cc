@@ -59,17 +59,17 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
   Moment moment;
   const char* text = in.at;
   const std::size_t left = in.left();
-  if (left > 10 && two_digits(text) + two_digits(text + 2) < 1000 && !is_digit(text[4])) {
-    const bool with_time = text[10] == ' ' || text[10] == 'T';
+  if (left >= 10 && two_digits(text) + two_digits(text + 2) < 1000 && !is_digit(text[4])) {
+    const bool with_time = left > 10 && (text[10] == ' ' || text[10] == 'T');
     const unsigned year = two_digits(text) * 100 + two_digits(text + 2);
     const unsigned month = two_digits(text + 5), day = two_digits(text + 8);
     unsigned hour = 0, minute = 0, second = 0;
-    if (with_time && left > 19) {
+    if (with_time && left >= 19) {
       hour = two_digits(text + 11);
       minute = two_digits(text + 14);
       second = two_digits(text + 17);
     }
-    if ((with_time && left <= 19) || month + day + hour + minute + second >= 1000) {
+    if ((with_time && left < 19) || month + day + hour + minute + second >= 1000) {
       in.refuse("not a time");
     }
     in.at += with_time ? 19 : 10;
@@ -92,14 +92,14 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
 
 bool DateTimeReader::read_usual(JsonCursor& in, Moment& moment) {
   constexpr std::size_t kSize = 19;
-  if (in.left() <= kSize) return false;
+  if (in.left() < kSize) return false;
   const char* text = in.at;
   if (text[13] != ':' || text[16] != ':' || (text[10] != ' ' && text[10] != 'T')) return false;
   const unsigned hour = two_digits(text + 11), minute = two_digits(text + 14),
                  second = two_digits(text + 17);
   if (hour + minute + second >= 1000 || !find_day(text)) return false;
   const char* at = text + kSize;
-  if (*at == '.') {
+  if (at < in.end && *at == '.') {
     unsigned digits = 0;
     std::uint64_t fraction = 0;
     for (++at; at < in.end && is_digit(*at); ++at, ++digits) {
@@ -111,7 +111,7 @@ bool DateTimeReader::read_usual(JsonCursor& in, Moment& moment) {
   }
   const bool utc = at < in.end && *at == 'Z';
   at += utc;
-  if (at >= in.end || *at != '"') {
+  if (at < in.end && *at != '"') {
     moment = {};
     return false;
   }

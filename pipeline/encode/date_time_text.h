@@ -28,8 +28,8 @@ class DateTimeReader {
   DateTimeReader(std::shared_ptr<const TimeZone> zone, TimeForm form)
       : zone_(std::move(zone)), form_(form) {}
 
-  // Behind the opening quote; it stops where the text of a time ends. `with_fraction`: for
-  // DateTime64.
+  // Behind the opening quote, if there is one; it stops where the text of a time ends.
+  // `with_fraction`: for DateTime64.
   Moment read(JsonCursor& in, bool with_fraction);
 
  private:

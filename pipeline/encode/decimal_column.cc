@@ -94,6 +94,10 @@ class DecimalWriter final : public FixedWidthWriter<T> {
 
   void read(JsonCursor& in) override {
     const bool quoted = in.take('"');
+    read_text(in);
+    if (quoted) in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
     const char* start = in.at;
     DecimalText<T> text = read_decimal_text<T>(in, precision_);
     if (text.count + text.exponent > std::int64_t{precision_} - scale_) {
@@ -104,7 +108,6 @@ class DecimalWriter final : public FixedWidthWriter<T> {
     for (; shift > 0; --shift) multiply_add(text.digits, 10, 0);
     for (; shift < 0 && text.digits != T{}; ++shift) divide_by_ten(text.digits);
     if (text.negative) negate(text.digits);
-    if (quoted) in.expect('"');
     this->append(text.digits);
   }
 

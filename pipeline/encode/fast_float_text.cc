@@ -66,9 +66,9 @@ T fraction_of(JsonCursor& in) {
       shifted(static_cast<long double>(digits), -std::min(count, kDigits) - zeros));
 }
 
-bool read_exponent(JsonCursor& in, int& exponent) {
+bool read_exponent(JsonCursor& in, int& exponent, bool field) {
   if (!in.take('e') && !in.take('E')) return true;
-  if (in.done()) return false;
+  if (in.done()) return field;
   const bool negative = in.take('-');
   if (!negative) in.take('+');
   std::uint64_t digits;
@@ -78,7 +78,7 @@ bool read_exponent(JsonCursor& in, int& exponent) {
 }
 
 template <class T>
-bool read_fast(JsonCursor& in, T& value) {
+bool read_fast(JsonCursor& in, T& value, bool field) {
   const bool negative = in.take('-');
   if (!negative) in.take('+');
   const char* start = in.at;
@@ -88,11 +88,11 @@ bool read_fast(JsonCursor& in, T& value) {
                         : static_cast<T>(whole);
   const T fraction = in.take('.') ? fraction_of<T>(in) : T{};
   int exponent = 0;
-  if (!read_exponent(in, exponent)) return false;
+  if (!read_exponent(in, exponent, field)) return false;
   x += fraction;
   if (exponent != 0) x = shifted(x, exponent);
   if (in.at == start) {
-    if (in.done() || (in.peek() == '+' && negative)) return false;
+    if ((in.done() && !field) || (in.peek() == '+' && negative)) return false;
     in.take('+');
     const char lower = static_cast<char>(in.peek() | 0x20);
     if ((lower == 'i' || lower == 'n') && !read_float(in, x)) return false;
@@ -103,7 +103,11 @@ bool read_fast(JsonCursor& in, T& value) {
 
 }  // namespace
 
-bool read_float_fast(JsonCursor& in, double& value) { return read_fast(in, value); }
-bool read_float_fast(JsonCursor& in, float& value) { return read_fast(in, value); }
+bool read_float_fast(JsonCursor& in, double& value, bool field) {
+  return read_fast(in, value, field);
+}
+bool read_float_fast(JsonCursor& in, float& value, bool field) {
+  return read_fast(in, value, field);
+}
 
 }  // namespace millrace

@@ -41,14 +41,6 @@ inline unsigned first_of(std::uint64_t mask) {
 }
 #endif
 
-// As in ClickHouse: what is no digit counts as 0xff.
-unsigned hex_digit(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
-  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
-  return 0xff;
-}
-
 void append_utf8(unsigned code, ColumnBytes& out) {
   const auto put = [&](unsigned byte) { out.append_value(static_cast<char>(byte)); };
   if (code <= 0x7f) {
@@ -69,6 +61,13 @@ void append_utf8(unsigned code, ColumnBytes& out) {
 }
 
 }  // namespace
+
+unsigned hex_digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
+  return 0xff;
+}
 
 void JsonCursor::refuse(std::string what) const { throw JsonRefusal{at, std::move(what)}; }
 

@@ -21,6 +21,9 @@ struct JsonRefusal {
 // Readers look at whole vectors: this many bytes behind the end of a text must be readable.
 constexpr std::size_t kReadAhead = 64;
 
+// As in ClickHouse: what is no digit counts as 0xff.
+unsigned hex_digit(char c);
+
 // Owned by one thread. All of its functions throw JsonRefusal.
 class JsonCursor {
  public:
@@ -46,6 +49,16 @@ class JsonCursor {
   bool take(char c) {
     if (at >= end || *at != c) return false;
     ++at;
+    return true;
+  }
+  // A word in letters of either case; `lower` is in small ones.
+  bool take_word(std::string_view lower) {
+    if (left() < lower.size()) return false;
+    for (std::size_t i = 0; i < lower.size(); ++i) {
+      const bool capital = at[i] >= 'A' && at[i] <= 'Z';
+      if ((capital ? at[i] | 0x20 : at[i]) != lower[i]) return false;
+    }
+    at += lower.size();
     return true;
   }
   void expect(char c) {

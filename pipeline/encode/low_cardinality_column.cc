@@ -57,6 +57,12 @@ class LowCardinalityWriter final : public ColumnWriter {
     values_->read(in);
     add_index(find_or_keep(row));
   }
+  void read_text(JsonCursor& in) override {
+    const std::size_t row = values_->rows();
+    values_->read_text(in);
+    add_index(find_or_keep(row));
+  }
+  TextForm text_form() const override { return values_->text_form(); }
   void append_default() override {
     if (nullable_) return add_index(0);
     const std::size_t row = values_->rows();

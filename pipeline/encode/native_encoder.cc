@@ -95,6 +95,9 @@ void NativeEncoder::read_rows(JsonCursor& in, std::string_view columns_json) {
       return read_json_objects(in, columns_json);
     case RowFormat::kJsonArrays:
       return read_json_arrays(in);
+    case RowFormat::kTabs:
+    case RowFormat::kCommas:
+      return read_text_rows(in);
   }
 }
 

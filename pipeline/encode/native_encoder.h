@@ -110,6 +110,18 @@ class NativeEncoder {
   // Rows without names, positional_rows.cc.
   void read_json_arrays(JsonCursor& in);
   void read_json_array(JsonCursor& in);
+  // TSV and CSV, text_rows.cc.
+  void read_text_rows(JsonCursor& in);
+  enum class Behind { kNothing, kBlanks };
+  void read_text_value(Field& field, std::string_view text, Behind behind);
+  void read_unescaped(Field& field, const char* place);
+  void append_null(Field& field, JsonCursor& in);
+  void append_empty(Field& field, JsonCursor& in);
+  void read_tab_row(JsonCursor& in);
+  void read_tab_field(Field& field, JsonCursor& in);
+  void read_comma_row(JsonCursor& in);
+  void read_comma_field(Field& field, JsonCursor& in, bool last);
+  void read_quoted_field(Field& field, JsonCursor& in);
   void add_column_for_empty_rows(std::vector<const Field*>& sent) const;
   void roll_back(std::size_t rows);
 
@@ -120,7 +132,7 @@ class NativeEncoder {
   Field before_first_;          // only its `next` counts
   std::vector<Field*> missed_;  // by the rows of this message, once for each row
   NativeBody body_;
-  ColumnBytes name_;
+  ColumnBytes name_, unescaped_;
   std::string columns_json_;
   std::size_t rows_ = 0;
   // Of the row in hand.

@@ -17,11 +17,27 @@ struct Meaning {
   std::string_view type = {};  // only for columns of types with this in their name
 };
 constexpr Meaning kMeaning[] = {
+    {"bool_false_representation", "false", "Bool"},
+    {"bool_true_representation", "true", "Bool"},
     {"date_time_input_format", "best_effort", "DateTime"},
     {"date_time_input_format", "basic", "DateTime"},
     {"date_time_overflow_behavior", "ignore", "Date"},
+    {"format_csv_allow_double_quotes", "1"},
+    {"format_csv_allow_single_quotes", "0"},
+    {"format_csv_delimiter", ","},
+    {"format_csv_null_representation", "\\N"},
+    {"format_tsv_null_representation", "\\N"},
     {"input_format_allow_errors_num", "0"},
     {"input_format_allow_errors_ratio", "0"},
+    {"input_format_csv_allow_cr_end_of_line", "0"},
+    {"input_format_csv_allow_variable_number_of_columns", "0"},
+    {"input_format_csv_allow_whitespace_or_tab_as_delimiter", "0"},
+    {"input_format_csv_empty_as_default", "1"},
+    {"input_format_csv_enum_as_number", "0", "Enum"},
+    {"input_format_csv_skip_first_lines", "0"},
+    {"input_format_csv_skip_trailing_empty_lines", "0"},
+    {"input_format_csv_trim_whitespaces", "1"},
+    {"input_format_csv_use_default_on_bad_values", "0"},
     {"input_format_defaults_for_omitted_fields", "1"},
     {"input_format_import_nested_json", "0"},
     {"input_format_ipv4_default_on_conversion_error", "0", "IPv4"},
@@ -41,6 +57,12 @@ constexpr Meaning kMeaning[] = {
     {"input_format_json_read_objects_as_strings", "1"},
     {"input_format_json_throw_on_bad_escape_sequence", "1"},
     {"input_format_null_as_default", "1"},
+    {"input_format_tsv_allow_variable_number_of_columns", "0"},
+    {"input_format_tsv_crlf_end_of_line", "0"},
+    {"input_format_tsv_empty_as_default", "0"},
+    {"input_format_tsv_enum_as_number", "0", "Enum"},
+    {"input_format_tsv_skip_first_lines", "0"},
+    {"input_format_tsv_skip_trailing_empty_lines", "0"},
     {"precise_float_parsing", "0"},
     {"precise_float_parsing", "1"},
 };
@@ -52,20 +74,36 @@ constexpr std::string_view kNameMatching = "input_format_column_name_matching_mo
 constexpr std::string_view kWithoutMeaning[] = {
     "input_format_arrow_",    "input_format_avro_",
     "input_format_binary_",   "input_format_bson_",
-    "input_format_capn_",     "input_format_csv_",
+    "input_format_capn_",     "input_format_csv_detect_header",
     "input_format_custom_",   "input_format_hive_",
     "input_format_max_",      "input_format_msgpack_",
     "input_format_native_",   "input_format_orc_",
     "input_format_parquet_",  "input_format_parallel_parsing",
-    "input_format_protobuf_", "input_format_tsv_",
+    "input_format_protobuf_", "input_format_tsv_detect_header",
     "input_format_values_",   "input_format_with_"};
 
-bool has_meaning(std::string_view setting) {
-  const bool of_input =
-      setting.starts_with("input_format_") || setting.starts_with("date_time_input") ||
-      setting.starts_with("date_time_overflow") || setting == "precise_float_parsing";
-  return of_input && std::none_of(std::begin(kWithoutMeaning), std::end(kWithoutMeaning),
-                                  [&](auto prefix) { return setting.starts_with(prefix); });
+// Those that are about one format only.
+bool concerns(std::string_view setting, RowFormat format) {
+  const auto about = [&](const char* part) { return setting.find(part) != setting.npos; };
+  if (about("format_csv_")) return format == RowFormat::kCommas;
+  if (about("format_tsv_")) return format == RowFormat::kTabs;
+  if (about("format_json_")) return !has_text_fields(format);
+  return !setting.starts_with("bool_") || has_text_fields(format);
+}
+
+bool has_meaning(std::string_view setting, RowFormat format) {
+  constexpr std::string_view kOfInput[] = {"input_format_",
+                                           "format_csv_",
+                                           "format_tsv_",
+                                           "bool_true_representation",
+                                           "bool_false_representation",
+                                           "date_time_input",
+                                           "date_time_overflow",
+                                           "precise_float_parsing"};
+  const auto has_prefix = [&](auto prefix) { return setting.starts_with(prefix); };
+  return concerns(setting, format) &&
+         std::any_of(std::begin(kOfInput), std::end(kOfInput), has_prefix) &&
+         std::none_of(std::begin(kWithoutMeaning), std::end(kWithoutMeaning), has_prefix);
 }
 
 bool same_value(std::string_view a, std::string_view b) {
@@ -82,8 +120,8 @@ bool concerns(const Meaning& meaning, const std::vector<TableColumn>& table) {
 }
 
 std::optional<CannotEncode> check_setting(std::string_view name, std::string_view value,
-                                          const std::vector<TableColumn>& table) {
-  const bool any = name == kSkipUnknown || !has_meaning(name);
+                                          const std::vector<TableColumn>& table, RowFormat format) {
+  const bool any = name == kSkipUnknown || !has_meaning(name, format);
   if (any || (name == kNameMatching && (value == "auto" || value == "match_case"))) return {};
   for (const Meaning& known : kMeaning) {
     if (known.name == name && (same_value(known.value, value) || !concerns(known, table)))
@@ -154,10 +192,10 @@ std::vector<std::string_view> relied_on_settings() {
 std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     const std::vector<TableColumn>& table, const EncodeContext& context) {
   auto plan = std::make_shared<NativePlan>();
-  plan->format_ = context.format;
+  plan->format_ = plan->types_.format = context.format;
   plan->types_.time_zone = context.time_zone;
   for (const auto& [name, value] : context.settings) {
-    if (auto cannot = check_setting(name, value, table)) return *cannot;
+    if (auto cannot = check_setting(name, value, table, context.format)) return *cannot;
     if (name == kSkipUnknown) plan->skip_unknown_ = same_value(value, "1");
     if (name == "date_time_input_format" && value == "basic") {
       plan->types_.time_form = TimeForm::kBasic;
@@ -174,6 +212,7 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
       const ColumnWriterPtr writer = make_type_writer(column.type, plan->types_);
       Column planned{column.name, column.type, column.default_kind == "DEFAULT"};
       planned.takes_null = writer->takes_null();
+      planned.text_form = writer->text_form();
       if (planned.has_default) {
         std::string json = literal_as_json(column.default_expression, column.type);
         if (takes(*writer, json)) planned.default_json = std::move(json);

@@ -49,6 +49,7 @@ class NativePlan {
     // The value of that expression as JSON, if it is a literal.
     std::string default_json{};
     bool takes_null = false;
+    TextForm text_form = TextForm::kQuotable;
   };
 
   static std::variant<std::shared_ptr<const NativePlan>, CannotEncode> make(

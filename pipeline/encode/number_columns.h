@@ -7,7 +7,7 @@
 
 namespace millrace {
 
-// Null if `type` is another type. `precise`: precise_float_parsing.
-ColumnWriterPtr make_number_writer(std::string_view type, bool precise);
+// Null if `type` is another type. `precise`: precise_float_parsing; `tabs`: from TSV.
+ColumnWriterPtr make_number_writer(std::string_view type, bool precise, bool tabs);
 
 }  // namespace millrace

@@ -10,15 +10,6 @@
 namespace millrace {
 namespace {
 
-bool take_word(JsonCursor& in, std::string_view lower) {
-  if (in.left() < lower.size()) return false;
-  for (std::size_t i = 0; i < lower.size(); ++i) {
-    if ((in.at[i] | 0x20) != lower[i]) return false;
-  }
-  in.at += lower.size();
-  return true;
-}
-
 bool of_float(char c) {
   return (c >= '0' && c <= '9') || c == '.' || c == 'e' || c == 'E' || c == '+' || c == '-';
 }
@@ -67,12 +58,12 @@ bool read(JsonCursor& in, T& value) {
   if (read_short_decimal(in, magnitude)) return signed_value(magnitude);
   const char c = in.peek();
   if (c == 'i' || c == 'I') {
-    if (!take_word(in, "inf")) return false;
-    if ((in.peek() | 0x20) == 'i' && !take_word(in, "inity")) return false;
+    if (!in.take_word("inf")) return false;
+    if ((in.peek() | 0x20) == 'i' && !in.take_word("inity")) return false;
     return signed_value(std::numeric_limits<T>::infinity());
   }
   if (c == 'n' || c == 'N') {
-    return take_word(in, "nan") && signed_value(std::numeric_limits<T>::quiet_NaN());
+    return in.take_word("nan") && signed_value(std::numeric_limits<T>::quiet_NaN());
   }
   const char* stop = in.at;
   while (stop < in.end && of_float(*stop)) ++stop;

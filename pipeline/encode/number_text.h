@@ -14,9 +14,10 @@ namespace millrace {
 // case. The nearest value of the type. False if there is no number, with the cursor anywhere.
 bool read_float(JsonCursor& in, double& value);
 bool read_float(JsonCursor& in, float& value);
-// The same with precise_float_parsing=0; see fast_float_text.cc.
-bool read_float_fast(JsonCursor& in, double& value);
-bool read_float_fast(JsonCursor& in, float& value);
+// The same with precise_float_parsing=0; see fast_float_text.cc. `field`: a text that ends is
+// not one that breaks off.
+bool read_float_fast(JsonCursor& in, double& value, bool field);
+bool read_float_fast(JsonCursor& in, float& value, bool field);
 
 inline std::uint64_t load8(const char* from) {
   std::uint64_t word;

@@ -26,6 +26,10 @@ struct Uuid {
 class UuidWriter final : public FixedWidthWriter<Uuid> {
   void read(JsonCursor& in) override {
     in.expect('"');
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
     const char* start = in.at;
     const bool dashed = in.left() > 8 && in.at[8] == '-';
     std::array<std::uint64_t, 2> halves{};
@@ -39,7 +43,6 @@ class UuidWriter final : public FixedWidthWriter<Uuid> {
       halves[digit / 16] = halves[digit / 16] << 4 | static_cast<std::uint64_t>(value);
       ++in.at;
     }
-    in.expect('"');
     append({halves[0], halves[1]});
   }
 };
@@ -67,13 +70,16 @@ bool read_ipv4(JsonCursor& in, std::uint32_t& address, unsigned from = 0) {
 class Ipv4Writer final : public FixedWidthWriter<std::uint32_t> {
   void read(JsonCursor& in) override {
     in.expect('"');
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
     const char* start = in.at;
     std::uint32_t address = 0;
-    if (!read_ipv4(in, address) || in.peek() != '"') {
+    if (!read_ipv4(in, address)) {
       in.at = start;
       in.refuse("not an IPv4 address");
     }
-    in.expect('"');
     append(address);
   }
 };
@@ -174,13 +180,16 @@ class Ipv6Reader {
 class Ipv6Writer final : public FixedWidthWriter<Ipv6> {
   void read(JsonCursor& in) override {
     in.expect('"');
+    read_text(in);
+    in.expect('"');
+  }
+  void read_text(JsonCursor& in) override {
     const char* start = in.at;
     Ipv6 address{};
-    if (!Ipv6Reader(in).read(address) || in.peek() != '"') {
+    if (!Ipv6Reader(in).read(address)) {
       in.at = start;
       in.refuse("not an IPv6 address");
     }
-    in.expect('"');
     append(address);
   }
 };
@@ -201,13 +210,20 @@ class EnumWriter final : public FixedWidthWriter<T> {
     if (in.peek() == '"') {
       text_.truncate(0);
       in.read_string(text_);
-      if (append_named(text_.view()) || append_number_in(text_)) return;
+      text_.ensure(kReadAhead);
+      if (append_named(text_.view()) || append_number_in(text_.view())) return;
     } else if (append_number(read_integer<T>(in))) {
       return;
     }
     in.at = start;
     in.refuse("not a value of the enumeration");
   }
+  void read_text(JsonCursor& in) override {
+    const std::string_view text(in.at, in.left());
+    if (!append_named(text) && !append_number_in(text)) in.refuse("not a value of the enumeration");
+    in.at = in.end;
+  }
+  TextForm text_form() const override { return TextForm::kAny; }
   void append_default() override { this->append(default_); }
   // ClickHouse stores 0 even where no name has it, and then can't show the row any more.
   void append_for_null(JsonCursor& in) override {
@@ -231,9 +247,8 @@ class EnumWriter final : public FixedWidthWriter<T> {
     }
     return false;
   }
-  bool append_number_in(ColumnBytes& text) {
-    text.ensure(kReadAhead);
-    JsonCursor in(text.view());
+  bool append_number_in(std::string_view text) {
+    JsonCursor in(text);
     const int sign = in.take('-') ? -1 : 1;
     if (sign > 0) in.take('+');
     std::int64_t number = 0;

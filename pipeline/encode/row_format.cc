@@ -9,7 +9,10 @@ std::optional<RowFormat> row_format_of(std::string_view format) {
   } kFormats[] = {{"JSONEachRow", RowFormat::kJsonObjects},
                   {"JSONLines", RowFormat::kJsonObjects},
                   {"NDJSON", RowFormat::kJsonObjects},
-                  {"JSONCompactEachRow", RowFormat::kJsonArrays}};
+                  {"JSONCompactEachRow", RowFormat::kJsonArrays},
+                  {"TabSeparated", RowFormat::kTabs},
+                  {"TSV", RowFormat::kTabs},
+                  {"CSV", RowFormat::kCommas}};
   for (const auto& known : kFormats) {
     if (known.name == format) return known.format;
   }

@@ -22,6 +22,11 @@ class StringWriter : public ColumnWriter {
     }
     finish(begin);
   }
+  void read_text(JsonCursor& in) override {
+    append_text({in.at, in.left()});
+    in.at = in.end;
+  }
+  TextForm text_form() const override { return TextForm::kAny; }
   void append_default() override {
     data_.append_value('\0');
     ends_.append_value(data_.size());
@@ -124,13 +129,15 @@ class FixedStringWriter final : public ColumnWriter {
     const char* start = in.at;
     const std::size_t begin = data_.size();
     in.read_string(data_);
-    const std::size_t size = data_.size() - begin;
-    if (size > width_) {
-      in.at = start;
-      in.refuse("the string is longer than " + std::to_string(width_) + " bytes");
-    }
-    data_.append_zeros(width_ - size);
+    fill_up(data_.size() - begin, in, start);
   }
+  void read_text(JsonCursor& in) override {
+    const char* start = in.at;
+    data_.append({start, in.left()});
+    in.at = in.end;
+    fill_up(static_cast<std::size_t>(in.end - start), in, start);
+  }
+  TextForm text_form() const override { return TextForm::kAny; }
   void append_default() override { data_.append_zeros(width_); }
   std::size_t rows() const override { return data_.size() / width_; }
   void truncate(std::size_t rows) override { data_.truncate(rows * width_); }
@@ -142,6 +149,14 @@ class FixedStringWriter final : public ColumnWriter {
   }
 
  private:
+  void fill_up(std::size_t size, JsonCursor& in, const char* start) {
+    if (size > width_) {
+      in.at = start;
+      in.refuse("the string is longer than " + std::to_string(width_) + " bytes");
+    }
+    data_.append_zeros(width_ - size);
+  }
+
   const std::size_t width_;
   ColumnBytes data_;
 };

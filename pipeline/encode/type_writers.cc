@@ -131,11 +131,14 @@ std::string_view meaning_of(std::string_view type) {
 }
 
 ColumnWriterPtr make_plain(std::string_view type, const TypeContext& context) {
-  if (ColumnWriterPtr number = make_number_writer(type, context.precise_floats)) return number;
+  if (ColumnWriterPtr number =
+          make_number_writer(type, context.precise_floats, context.format == RowFormat::kTabs)) {
+    return number;
+  }
   if (type == "String") return make_string_writer();
   if (type == "JSON") return make_json_writer();
   if (type == "Date") return make_date_writer();
-  if (type == "Date32") return make_date32_writer();
+  if (type == "Date32") return make_date32_writer(context.format == RowFormat::kCommas);
   if (type == "DateTime") return make_date_time_writer(zone_of({}, context), context.time_form);
   if (type == "Time") return make_time_writer();
   if (type == "UUID") return make_uuid_writer();
@@ -150,6 +153,10 @@ ColumnWriterPtr make_plain(std::string_view type, const TypeContext& context) {
 }  // namespace
 
 ColumnWriterPtr make_type_writer(std::string_view type, const TypeContext& context) {
+  // As text these are languages of their own.
+  const bool plain =
+      !parse_type(type).is_composite() && !type.starts_with("JSON") && meaning_of(type).empty();
+  if (has_text_fields(context.format) && !plain) refuse(type);
   if (const auto values = inside(type, "LowCardinality"); !values.empty()) {
     return make_low_cardinality(values, context);
   }

@@ -7,6 +7,7 @@
 
 #include "pipeline/encode/column_writer.h"
 #include "pipeline/encode/date_time_text.h"
+#include "pipeline/encode/row_format.h"
 
 namespace millrace {
 
@@ -19,6 +20,7 @@ class UnsupportedType : public std::runtime_error {
 struct TypeContext {
   std::string time_zone = "UTC";  // of types that name none
   TimeForm time_form = TimeForm::kBestEffort;
+  RowFormat format = RowFormat::kJsonObjects;
   bool precise_floats = true;  // precise_float_parsing
 };
 

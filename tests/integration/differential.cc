@@ -90,7 +90,7 @@ void Differential::feed(const std::string& message, const std::string& sent,
                         std::string_view columns, std::vector<std::string>& differences) {
   const auto failure = encode(message, columns);
   std::string why;
-  const auto refusal = insert_text(sent + "\n", &why);
+  const auto refusal = insert_text(sent.ends_with('\n') ? sent : sent + "\n", &why);
   if (failure) ++refused_;
   if (failure.has_value() == refusal.has_value()) return;
   differences.push_back(shown(message) +

@@ -6,6 +6,11 @@
 
 namespace millrace::test {
 
+std::string text_of_json(const std::string& value) {
+  const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
+  return value == "null" ? "\\N" : quoted ? value.substr(1, value.size() - 2) : value;
+}
+
 std::string RowGenerator::digits(std::size_t most) {
   std::string text;
   for (std::size_t i = 0, count = 1 + below(most); i < count; ++i) {
@@ -279,7 +284,7 @@ std::string RowGenerator::new_table() {
   if (one_in(3)) settings_["input_format_skip_unknown_fields"] = "1";
   std::string text;
   for (std::size_t i = 0, count = 1 + below(16); i < count; ++i) {
-    columns_.push_back(type(0));
+    columns_.push_back(type(has_text_fields(format_) ? 3 : 0));
     const std::string& name = columns_.back().name;
     text += (i > 0 ? ", c" : "c") + std::to_string(i) + " " + name;
     if (!one_in(3)) continue;
@@ -294,7 +299,31 @@ std::string RowGenerator::new_table() {
 }
 
 std::string RowGenerator::row(std::size_t n) {
+  if (has_text_fields(format_)) return text_row(n);
   return format_ == RowFormat::kJsonArrays ? json_array(n) : json_object(n);
+}
+
+std::string RowGenerator::text_row(std::size_t n) {
+  const bool commas = format_ == RowFormat::kCommas;
+  std::string text = std::to_string(n);
+  for (const Type& column : columns_) {
+    if (one_in(500 * columns_.size())) continue;
+    std::string value = text_of_json(column.value());
+    if (one_in(50)) value = "\\N";
+    if (one_in(50)) value = "";
+    if (one_in(150 * columns_.size())) value = any_value(4);
+    // What would take the next message as its own.
+    if (value.find("\\x") != value.npos) value = "x";
+    if (commas && (one_in(3) || (value.find(',') != value.npos && !one_in(100)))) {
+      for (std::size_t at = 0; (at = value.find('"', at)) != value.npos; at += 2) {
+        value.insert(at, 1, '"');
+      }
+      value = "\"" + value + "\"";
+    }
+    text += commas ? "," : "\t";
+    text += commas && one_in(20) ? " " + value + " " : value;
+  }
+  return text;
 }
 
 std::string RowGenerator::json_array(std::size_t n) {
@@ -328,6 +357,7 @@ std::string RowGenerator::json_object(std::size_t n) {
 
 std::string RowGenerator::message(std::size_t n) {
   std::string text = row(n);
+  if (has_text_fields(format_)) return one_in(20) ? text + "\n" + row(n + kSecond) : text;
   if (one_in(20)) text += one_of<std::string>({"", ",", " "}) + row(n + kSecond);
   if (one_in(400)) text.erase(below(text.size()), 1);
   if (one_in(400)) text[below(text.size())] = static_cast<char>(32 + below(95));

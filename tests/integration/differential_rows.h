@@ -13,6 +13,9 @@
 
 namespace millrace::test {
 
+// What stands for a JSON value in a field of TSV or CSV, about.
+std::string text_of_json(const std::string& value);
+
 class RowGenerator {
  public:
   explicit RowGenerator(std::uint64_t seed, RowFormat format = RowFormat::kJsonObjects)
@@ -30,6 +33,7 @@ class RowGenerator {
   std::string row(std::size_t n);
   std::string json_object(std::size_t n);
   std::string json_array(std::size_t n);
+  std::string text_row(std::size_t n);
   // A type and how values of it are written.
   struct Type {
     std::string name;

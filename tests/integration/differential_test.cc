@@ -30,6 +30,13 @@ class DifferentialTest : public WithClickHouse {
       if (++shown == 5) break;
     }
   }
+  // Of pipeline/encode/README.md, what values that were made for JSON come to as text.
+  static bool is_meant(const std::string& difference, const Settings& settings) {
+    const auto says = [&](const char* what) { return difference.find(what) != difference.npos; };
+    const auto form = settings.find("date_time_input_format");
+    const bool basic = form != settings.end() && form->second == "basic";
+    return says("only we refuse") && (basic || says("no name of the enumeration has number 0"));
+  }
   // Each value of each type, in the messages that `messages_of` makes of its number and its text.
   using MessagesOf =
       std::function<std::vector<std::string>(const std::string& n, const std::string& value)>;
@@ -39,14 +46,21 @@ class DifferentialTest : public WithClickHouse {
     for (const ValueCases& cases : value_cases()) {
       for (const std::string& type : cases.types) {
         Differential differential(own, "x " + type, cases.settings, format);
+        if (differential.cannot() && has_text_fields(row_format_of(format).value())) continue;
         ASSERT_FALSE(differential.cannot()) << type << ": " << differential.cannot()->reason;
         std::vector<std::string> messages;
         for (const std::string& value : cases.values) {
-          for (std::string& message : messages_of(std::to_string(messages.size()), value)) {
+          for (std::string& message : messages_of("$", value)) {
+            message.replace(message.find('$'), 1, std::to_string(messages.size()));
             messages.push_back(std::move(message));
           }
         }
-        expect_none(type, differential.feed_each(messages));
+        std::vector<std::string> differences = differential.feed_each(messages);
+        if (has_text_fields(row_format_of(format).value())) {
+          std::erase_if(differences,
+                        [&](const std::string& each) { return is_meant(each, cases.settings); });
+        }
+        expect_none(type, differences);
         count += messages.size();
         refused += differential.refused();
       }
@@ -64,6 +78,21 @@ TEST_F(DifferentialTest, ValuesOfEachType) {
 TEST_F(DifferentialTest, ValuesOfEachTypeInJsonArrays) {
   feed_values("JSONCompactEachRow", [](const std::string& n, const std::string& value) {
     return std::vector{"[" + n + "," + value + "]"};
+  });
+}
+
+TEST_F(DifferentialTest, ValuesOfEachTypeInTabSeparated) {
+  feed_values("TabSeparated", [](const std::string& n, const std::string& value) {
+    const std::string text = text_of_json(value);
+    return std::vector{n + "\t" + text, n + "\t" + text + " ", n + "\t" + text + "\\"};
+  });
+}
+
+TEST_F(DifferentialTest, ValuesOfEachTypeInCsv) {
+  feed_values("CSV", [](const std::string& n, const std::string& value) {
+    const std::string text = text_of_json(value);
+    return std::vector{n + "," + text, n + ",\"" + text + "\"", n + ",'" + text + "'",
+                       n + ", " + text + " ", n + ", \"" + text + "\" ,"};
   });
 }
 
@@ -152,7 +181,7 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
 class GeneratedRowsTest : public DifferentialTest,
                           public ::testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Formats, GeneratedRowsTest,
-                         ::testing::Values("JSONEachRow", "JSONCompactEachRow"),
+                         ::testing::Values("JSONEachRow", "JSONCompactEachRow", "TSV", "CSV"),
                          [](const auto& each) { return std::string(each.param); });
 
 TEST_P(GeneratedRowsTest, MeanTheSame) {
