@@ -14,6 +14,7 @@ struct BatchLimits {
   std::size_t max_rows = 100'000;
   std::size_t max_bytes = 16u << 20;
   std::chrono::milliseconds max_age{1'000};  // counted from the block's first record
+  bool operator==(const BatchLimits&) const = default;
 };
 
 // Why a block was cut; on every block, in the metrics and in /status.

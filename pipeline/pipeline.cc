@@ -6,7 +6,8 @@ namespace millrace {
 
 Pipeline::Pipeline(PipelineOptions options, std::vector<std::unique_ptr<SourceReader>> readers,
                    ByteBudget& budget, BlockQueue& queue, LogSink log)
-    : options_(std::move(options)),
+    : name_(std::move(options.name)),
+      flow_(options.batch, options.lanes),
       readers_(std::move(readers)),
       budget_(budget),
       queue_(queue),
@@ -29,11 +30,11 @@ void Pipeline::run(SourceReader& reader) {
   bool complete = false;
   std::string fault;
   try {
-    Producer producer(budget_, queue_, options_.batch, options_.lanes, lanes_);
+    Producer producer(budget_, queue_, flow_, lanes_);
     complete = reader.run(producer, stop_);
   } catch (const std::exception& error) {
     fault = "source reader ended by a fault in the program: " + std::string(error.what());
-    log_({LogLevel::kError, "reader_fault/" + options_.name, fault, {{"pipeline", options_.name}}});
+    log_({LogLevel::kError, "reader_fault/" + name_, fault, {{"pipeline", name_}}});
   }
   const MutexLock lock(mutex_);
   complete_ = complete_ && complete;

@@ -33,7 +33,11 @@ class Pipeline {
   // True when every reader has drained completely: all it read is acknowledged and committed.
   bool join();
 
-  const std::string& name() const noexcept { return options_.name; }
+  // What changes while it runs.
+  FlowControl& flow() noexcept { return flow_; }
+  const FlowControl& flow() const noexcept { return flow_; }
+
+  const std::string& name() const noexcept { return name_; }
   std::vector<LaneStatus> lanes() const { return lanes_.status(); }
   std::vector<std::string> not_ready_reasons() const;
   // Readers that ended by an exception: nothing but a restart of the process helps (/livez).
@@ -42,7 +46,8 @@ class Pipeline {
  private:
   void run(SourceReader& reader);
 
-  const PipelineOptions options_;
+  const std::string name_;
+  FlowControl flow_;
   StopSignal stop_;
   LaneRegistry lanes_;
   std::vector<std::unique_ptr<SourceReader>> readers_;

@@ -41,13 +41,13 @@ Lane::Lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTa
       stride_(target_->boundary == Boundary::kStride ? static_cast<std::int64_t>(limits.max_rows)
                                                      : 0) {}
 
-Producer::Producer(ByteBudget& budget, BlockQueue& queue, BatchLimits batch, LaneLimits limits,
+Producer::Producer(ByteBudget& budget, BlockQueue& queue, const FlowControl& flow,
                    LaneRegistry& registry)
     : budget_(budget),
       queue_(queue),
       inlet_(queue.make_inlet()),
-      batch_(batch),
-      limits_(limits),
+      flow_(flow),
+      batch_(flow.batch()),
       registry_(registry) {}
 
 Producer::~Producer() {
@@ -160,7 +160,15 @@ void Lane::expect_next(std::int64_t offset) const {
                          std::to_string(next_offset_ - 1));
 }
 
+void Producer::take_limits() {
+  const BatchLimits now = flow_.batch();
+  if (now == batch_) return;
+  batch_ = now;
+  for (const auto& lane : lanes_) lane->batcher_.set_limits(batch_);
+}
+
 void Producer::cut_due(SteadyTime now) {
+  take_limits();
   for (const auto& lane : lanes_) {
     if (lane->replaying() || lane->stride_ > 0) continue;
     if (const auto reason = lane->batcher_.due(now)) {
@@ -266,8 +274,8 @@ std::optional<SteadyTime> Producer::next_due() const {
 
 bool Producer::wants_pause(const Lane& lane) const {
   const LaneProgress& progress = *lane.progress_;
-  return progress.blocked() || progress.unfinished() >= limits_.max_blocks_in_flight ||
-         (!lane.replaying() && progress.planned() >= kMaxPlannedBlocks);
+  return progress.blocked() || progress.unfinished() >= flow_.lanes().max_blocks_in_flight ||
+         (!lane.replaying() && (flow_.paused() || progress.planned() >= kMaxPlannedBlocks));
 }
 
 bool Producer::idle(const Lane& lane) const {

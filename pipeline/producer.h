@@ -24,13 +24,10 @@
 #include <vector>
 
 #include "pipeline/block_queue.h"
+#include "pipeline/flow_control.h"
 #include "pipeline/worker.h"  // LogSink
 
 namespace millrace {
-
-struct LaneLimits {
-  std::size_t max_blocks_in_flight = 8;  // of one lane; above it the lane is paused
-};
 
 // Owned by one producer thread; only progress() of a lane is shared.
 class Lane {
@@ -86,8 +83,8 @@ class LaneRegistry {
 // Owned by one thread.
 class Producer {
  public:
-  Producer(ByteBudget& budget, BlockQueue& queue, BatchLimits batch, LaneLimits limits,
-           LaneRegistry& registry);
+  // All of them must outlive it.
+  Producer(ByteBudget& budget, BlockQueue& queue, const FlowControl& flow, LaneRegistry& registry);
   ~Producer();  // closes all lanes without cutting
   Producer(const Producer&) = delete;
 
@@ -117,13 +114,15 @@ class Producer {
   // is.
   void give_plan_up(Lane& lane);
 
-  void cut_due(SteadyTime now);            // those whose age is over
+  // Those whose age is over, or that are full by limits that have changed.
+  void cut_due(SteadyTime now);
   void cut(Lane& lane, CutReason reason);  // also moves the position over skipped records
   void cut_all(CutReason reason);
   // When cut_due has something to do next; nothing while all blocks are empty.
   std::optional<SteadyTime> next_due() const;
 
-  // Too many blocks in flight, or a block that waits for somebody to act.
+  // Too many blocks in flight, a block that waits for somebody to act, or a pipeline that is paused
+  // (what a former owner planned is still read to its end).
   bool wants_pause(const Lane& lane) const;
   bool idle(const Lane& lane) const;  // nothing open, nothing unfinished
   bool all_idle() const;
@@ -139,12 +138,13 @@ class Producer {
   void cut_borders_below(Lane& lane, std::int64_t offset);
   void cut_stride(Lane& lane, CutReason reason);
   void forget_open(Lane& lane);
+  void take_limits();
   void seal(Lane& lane, CutReason reason);
   ByteBudget& budget_;
   BlockQueue& queue_;
   BlockQueue::Inlet inlet_;
-  const BatchLimits batch_;
-  const LaneLimits limits_;
+  const FlowControl& flow_;
+  BatchLimits batch_;  // as they were at the last look
   LaneRegistry& registry_;
   std::vector<std::unique_ptr<Lane>> lanes_;
 };

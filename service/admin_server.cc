@@ -104,10 +104,13 @@ class ConnectionTable {
   std::map<const void*, Entry> entries_ GUARDED_BY(mutex_);
 };
 
+constexpr char kJson[] = "application/json";
+
 struct Reply {
   HTTPResponse::HTTPStatus status = HTTPResponse::HTTP_OK;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
+  std::string allow{};  // the methods that there are, where the request had another one
 };
 
 Reply faults_reply(const std::vector<std::string>& faults, const char* when_none) {
@@ -116,6 +119,8 @@ Reply faults_reply(const std::vector<std::string>& faults, const char* when_none
   for (const std::string& fault : faults) reply.body += fault + "\n";
   return reply;
 }
+
+std::string path_of(const std::string& uri) { return uri.substr(0, uri.find_first_of("?#")); }
 
 struct Page {
   std::string path;
@@ -134,8 +139,9 @@ class Pages {
             {"/livez", [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
             {"/readyz", [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
             {"/status", [handlers] {
-               return Reply{.content_type = "application/json", .body = handlers.status()};
-             }}} {
+               return Reply{.content_type = kJson, .body = handlers.status()};
+             }}},
+        actions_(handlers.actions) {
     for (const PageFile& file : page_files()) {
       pages_.push_back({file.path, [file] {
                           return Reply{.content_type = file.content_type, .body = file.content};
@@ -144,17 +150,43 @@ class Pages {
   }
 
   Reply get(const std::string& uri) const {
-    const std::string path = uri.substr(0, uri.find_first_of("?#"));
+    const std::string path = path_of(uri);
+    if (is_admin_action(path)) return method_reply("only POST\n", "POST");
     for (const Page& page : pages_) {
       if (path == page.path) return page.make();
     }
     Reply reply{.status = HTTPResponse::HTTP_NOT_FOUND, .body = "not found; there is\n"};
     for (const Page& page : pages_) reply.body += page.path + "\n";
+    for (const std::string& action : admin_action_paths()) reply.body += "POST " + action + "\n";
     return reply;
   }
 
+  // What may be changed, and by whom, is decided elsewhere.
+  Reply post(const std::string& uri, const AdminCaller& caller) const {
+    const std::string path = path_of(uri);
+    if (!is_admin_action(path)) return other(path);
+    if (const auto refused = refusal(caller, actions_.token ? actions_.token() : ""))
+      return to_reply(*refused);
+    return to_reply(carry_out(actions_, path));
+  }
+  // Neither read nor changed: a method that nothing here has.
+  Reply other(const std::string& uri) const {
+    return is_admin_action(path_of(uri)) ? method_reply("only POST\n", "POST")
+                                         : method_reply("only GET and HEAD\n", "GET, HEAD");
+  }
+
  private:
+  static Reply to_reply(const AdminReply& reply) {
+    return {.status = static_cast<HTTPResponse::HTTPStatus>(reply.status),
+            .content_type = kJson,
+            .body = reply.json + "\n"};
+  }
+  static Reply method_reply(const char* text, const char* allow) {
+    return {.status = HTTPResponse::HTTP_METHOD_NOT_ALLOWED, .body = text, .allow = allow};
+  }
+
   std::vector<Page> pages_;
+  const AdminActions actions_;
 };
 
 class PageHandler : public net::HTTPRequestHandler {
@@ -162,15 +194,10 @@ class PageHandler : public net::HTTPRequestHandler {
   explicit PageHandler(const Pages& pages) : pages_(pages) {}
 
   void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
-    const std::string& method = request.getMethod();
-    Reply reply;
-    if (method == net::HTTPRequest::HTTP_GET || method == net::HTTPRequest::HTTP_HEAD) {
-      reply = make(request.getURI());
-    } else {
-      reply = {.status = HTTPResponse::HTTP_METHOD_NOT_ALLOWED, .body = "only GET and HEAD\n"};
-      response.set("Allow", "GET, HEAD");
-    }
+    const Reply reply = make(request);
     response.setStatusAndReason(reply.status);
+    if (!reply.allow.empty()) response.set("Allow", reply.allow);
+    if (reply.status == HTTPResponse::HTTP_UNAUTHORIZED) response.set("WWW-Authenticate", "Bearer");
     response.setContentType(reply.content_type);
     response.set("Cache-Control", "no-store");
     response.set("X-Content-Type-Options", "nosniff");
@@ -179,9 +206,16 @@ class PageHandler : public net::HTTPRequestHandler {
   }
 
  private:
-  Reply make(const std::string& uri) const {
+  Reply make(const net::HTTPServerRequest& request) const {
+    const std::string& method = request.getMethod();
+    const std::string& uri = request.getURI();
     try {
-      return pages_.get(uri);
+      if (method == net::HTTPRequest::HTTP_GET || method == net::HTTPRequest::HTTP_HEAD)
+        return pages_.get(uri);
+      if (method != net::HTTPRequest::HTTP_POST) return pages_.other(uri);
+      return pages_.post(uri, {.address = request.clientAddress().host().toString(),
+                               .authorization = request.get("Authorization", ""),
+                               .origin = request.get("Origin", "")});
     } catch (const std::exception& error) {
       return {.status = HTTPResponse::HTTP_INTERNAL_SERVER_ERROR,
               .body = std::string("a fault in millrace: ") + error.what() + "\n"};

@@ -1,7 +1,8 @@
 // The admin port: /metrics, /livez, /readyz, /status and the page that shows it, over HTTP/1.1
 // by Poco.
 //
-// Meant for a scraper, an orchestrator's probes and people; it changes nothing. A few threads and a
+// Meant for a scraper, an orchestrator's probes and people. GET changes nothing and is open to
+// whoever reaches the port; POST changes something, see admin_actions.h. A few threads and a
 // bounded line of waiting connections are all it may cost, one request a connection. No client can
 // keep a thread for longer than the time-out: its connection is cut then, whatever it does.
 #pragma once
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "service/admin_actions.h"
 #include "service/config.h"
 
 namespace millrace {
@@ -22,6 +24,7 @@ struct AdminHandlers {
   std::function<std::string()> status;                      // JSON
   std::function<std::vector<std::string>()> live_faults;    // empty: alive
   std::function<std::vector<std::string>()> ready_reasons;  // why it is not ready; empty: ready
+  AdminActions actions{};
 };
 
 // Thread-safe.

@@ -98,6 +98,8 @@ struct Application::Parts {
   BlockSenderFactory sender_factory();
   StatusSources status_sources(const std::string& config_file) const;
   AdminHandlers admin_handlers();
+  AdminActions admin_actions();
+  void set_paused(const std::string& pipeline, bool paused);
   std::vector<std::string> not_ready_reasons() const;
   std::vector<std::string> faults() const;
 
@@ -167,6 +169,7 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
     pipeline.not_ready_reasons = [pipe = each.pipeline.get()] { return pipe->not_ready_reasons(); };
     pipeline.targets = [targets = each.targets] { return targets->all(); };
     pipeline.source = [readers = each.readers] { return source_snapshot(readers); };
+    pipeline.paused = [pipe = each.pipeline.get()] { return pipe->flow().paused(); };
     sources.pipelines.push_back(std::move(pipeline));
   }
   return sources;
@@ -176,7 +179,32 @@ AdminHandlers Application::Parts::admin_handlers() {
   return {.metrics = [this] { return render_metrics(status->gather()); },
           .status = [this] { return to_json(status->gather()); },
           .live_faults = [this] { return faults(); },
-          .ready_reasons = [this] { return not_ready_reasons(); }};
+          .ready_reasons = [this] { return not_ready_reasons(); },
+          .actions = admin_actions()};
+}
+
+AdminActions Application::Parts::admin_actions() {
+  return {.token = [this] { return config.admin.token; },
+          .drain = [this] { end.request(Ending::kDrain); },
+          .pipelines =
+              [this] {
+                std::vector<std::string> names;
+                for (const auto& each : pipelines) names.push_back(each.pipeline->name());
+                return names;
+              },
+          .set_paused = [this](const std::string& name, bool paused) { set_paused(name, paused); }};
+}
+
+void Application::Parts::set_paused(const std::string& name, bool paused) {
+  for (const auto& each : pipelines) {
+    if (each.pipeline->name() != name) continue;
+    each.pipeline->flow().set_paused(paused);
+    log({LogLevel::kInfo,
+         "",
+         paused ? "paused: nothing more is read, what was read is sent and committed"
+                : "resumed: reading goes on",
+         {{"pipeline", name}}});
+  }
 }
 
 void Application::Parts::start() {

@@ -44,6 +44,8 @@ struct MemoryConfig {
 struct AdminConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 9464;
+  std::string
+      token{};  // what a request that changes something must bring; empty: see admin_actions.h
 };
 
 enum class LogFormat { kAuto, kText, kJson };

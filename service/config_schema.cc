@@ -1,5 +1,7 @@
 #include "service/config_schema.h"
 
+#include <tuple>
+
 #include "service/config_declare.h"
 
 namespace millrace {
@@ -158,14 +160,18 @@ ProcessSettings other_process_settings() {
                      "requests; more memory bridges longer pauses of the server. The process "
                      "itself needs about 100MiB besides."),
       Process::value(
-          "admin.listen", "host:port", "", [](auto& root) -> auto& { return root.admin; },
-          [](const std::string& text) {
-            auto [host, port] = parse_host_port(text);
-            return AdminConfig{.host = std::move(host), .port = port};
+          "admin.listen", "host:port", "",
+          [](auto& root) { return std::tie(root.admin.host, root.admin.port); }, parse_host_port,
+          [](const auto& listen) {
+            return print_host_port(std::get<0>(listen), std::get<1>(listen));
           },
-          [](const AdminConfig& admin) { return print_host_port(admin.host, admin.port); },
           "Where /metrics, /livez, /readyz and /status answer; port 0 takes a free one, 0.0.0.0 "
           "lets everybody ask who reaches the host."),
+      Process::secret(Process::text(
+          "admin.token", FIELD(admin.token),
+          "What requests that change something (drain, pause, resume) must bring as "
+          "`Authorization: Bearer …`; best as ${file:/path}. Empty: such requests are taken from "
+          "this host only.")),
       Process::word("log.level", FIELD(log.level), {"debug", "info", "warning", "error"},
                     "Events below this level are not logged."),
       Process::choice(

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "service/commands/admin.h"
 #include "service/commands/commands.h"
 #include "service/version.h"
 
@@ -37,7 +38,14 @@ struct Arguments {
   millrace::QueryArguments query;
   millrace::InsertArguments insert;
   millrace::DeadLettersArguments dead_letters;
+  millrace::AdminArguments admin;
 };
+
+// Commands that ask a running service, and what they do.
+constexpr std::pair<const char*, const char*> kAdminCommands[] = {
+    {"drain", "Ask the running service to end as after SIGTERM: send and commit what was read."},
+    {"pause", "Ask the running service to stop reading; what was read is sent and committed."},
+    {"resume", "Ask the running service to go on reading."}};
 
 // "name=value" of each; throws UsageError.
 std::map<std::string, std::string> pairs(const std::vector<std::string>& texts, const char* flag) {
@@ -194,6 +202,19 @@ void add_dead_letters(CLI::App& app, Arguments& arguments) {
       "Insert them, each under the token that it had; what is refused again stays.");
 }
 
+void add_admin_commands(CLI::App& app, Arguments& arguments) {
+  millrace::AdminArguments& admin = arguments.admin;
+  for (const auto& [name, help] : kAdminCommands) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command
+        ->add_option("-c,--config", admin.config_file,
+                     "The configuration of the service: where it listens, and its admin.token.")
+        ->required();
+    if (name != std::string("drain"))
+      command->add_option("pipeline", admin.pipelines, "Only these pipelines.");
+  }
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Feeds ClickHouse from Kafka.", "millrace");
   app.footer(kFooter);
@@ -216,6 +237,7 @@ int run(int argc, char** argv) {
   add_query(app, arguments);
   add_insert(app, arguments);
   add_dead_letters(app, arguments);
+  add_admin_commands(app, arguments);
   constexpr int kBadConfig = static_cast<int>(ExitCode::kBadConfig);
   if (argc > 1 && argv[1][0] != '-' && !is_command(app, argv[1])) return kBadConfig;
   try {
@@ -227,6 +249,8 @@ int run(int argc, char** argv) {
     if (app.got_subcommand("query")) return query(arguments);
     if (app.got_subcommand("insert")) return insert(arguments);
     if (app.got_subcommand("dead-letters")) return millrace::dead_letters(arguments.dead_letters);
+    for (const auto& [name, help] : kAdminCommands)
+      if (app.got_subcommand(name)) return millrace::admin_command(name, arguments.admin);
     return static_cast<int>(dispatch(app, arguments));
   } catch (const millrace::ConfigError& error) {
     std::cerr << error.what() << "\n";

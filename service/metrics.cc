@@ -92,6 +92,12 @@ std::vector<MetricDeclaration> process_metrics() {
          for (const auto& p : s.pipelines) out.add({p.name}, p.not_ready.empty() ? 1 : 0);
        },
        "0: is the broker up, and is the topic there?"},
+      {"millrace_pipeline_paused", Gauge, "pipeline",
+       "1 while an operator has paused the pipeline: it keeps its lanes and reads nothing.",
+       [](const StatusSnapshot& s, Samples& out) {
+         for (const auto& p : s.pipelines) out.add({p.name}, p.paused ? 1 : 0);
+       },
+       "`millrace resume` reads on."},
       {"millrace_operations_in_flight", Gauge, "kind",
        "Operations started and not answered yet: inserts and queries to ClickHouse, commits to "
        "sources.",

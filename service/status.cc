@@ -103,6 +103,7 @@ PipelineSnapshot gather_pipeline(const PipelineSources& sources) {
   pipeline.name = sources.name;
   pipeline.delivery = sources.delivery;
   pipeline.not_ready = call(sources.not_ready_reasons);
+  pipeline.paused = call(sources.paused);
   pipeline.source = call(sources.source);
   pipeline.tables = tables_of(sources);
   pipeline.lanes = lanes_of(sources);

@@ -61,6 +61,7 @@ struct PipelineSnapshot {
   std::string name;
   std::string delivery;                // as configured: "auto", "at_least_once", "exactly_once"
   std::vector<std::string> not_ready;  // empty: all readers read
+  bool paused = false;                 // by an operator
   SourceSnapshot source;
   std::vector<TableSnapshot> tables;  // by name
   std::vector<LaneStatus> lanes;      // by topic and partition, each once
@@ -99,6 +100,7 @@ struct PipelineSources {
   std::function<std::vector<std::string>()> not_ready_reasons = nullptr;
   std::function<std::vector<std::shared_ptr<const TableTarget>>()> targets = nullptr;
   std::function<SourceSnapshot()> source = nullptr;
+  std::function<bool()> paused = nullptr;
 };
 
 // All of it is given once, before the admin server starts, and outlives it.

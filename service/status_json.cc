@@ -147,7 +147,7 @@ void write_lane(JsonWriter& json, const LaneStatus& lane, SystemTime now) {
 void write_pipeline(JsonWriter& json, const PipelineSnapshot& pipeline, SystemTime now) {
   json.begin_object();
   json.member("name", pipeline.name).member("delivery", pipeline.delivery);
-  json.member("ready", pipeline.not_ready.empty());
+  json.member("ready", pipeline.not_ready.empty()).member("paused", pipeline.paused);
   write_strings(json, "not_ready", pipeline.not_ready);
   const SourceSnapshot& source = pipeline.source;
   json.key("source").begin_object();

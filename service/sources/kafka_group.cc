@@ -74,6 +74,7 @@ bool KafkaSession::try_assign(SteadyTime now) {
     broken_ = true;
     return true;
   }
+  update_pauses();  // before anything of them is read
   faults_.clear("offsets");
   faults_.clear("assignment");
   faults_.clear("group");

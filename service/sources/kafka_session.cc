@@ -299,7 +299,7 @@ void KafkaSession::look_around(SteadyTime now) {
   for (auto& [key, partition] : partitions_) {
     LaneProgress& progress = partition.lane->progress();
     const auto marks = consumer_.cached_watermarks(partition.topic, partition.number);
-    if (marks.high >= 0) progress.set_high_watermark(marks.high);
+    if (marks.high >= 0 && !partition.paused) progress.set_high_watermark(marks.high);
     if (partition.lane->next_offset() != partition.last_read) {
       faults_.clear("access/" + partition.topic);
     }
@@ -308,7 +308,25 @@ void KafkaSession::look_around(SteadyTime now) {
   for (auto& [key, partition] : partitions_) {
     if (partition.out_of_range && now >= *partition.out_of_range) recover_offset(partition, now);
   }
+  ask_end_of_paused();
   if (now >= next_probe_) probe_faults();
+}
+
+// Of a paused partition nothing is fetched, so librdkafka does not learn that it grows. One of them
+// is asked for at each look, in turn, so that the group never waits for long.
+void KafkaSession::ask_end_of_paused() {
+  auto next = partitions_.upper_bound(last_asked_);
+  for (std::size_t i = 0; i < partitions_.size(); ++i, ++next) {
+    if (next == partitions_.end()) next = partitions_.begin();
+    const Partition& partition = next->second;
+    if (!partition.paused || partition.leaving) continue;
+    last_asked_ = next->first;
+    KafkaConsumer::Watermarks marks;
+    const KafkaPartition here = partition.at(KafkaPartition::kNoOffset);
+    if (!consumer_.query_watermarks(here, kProbeTimeout, marks))
+      partition.lane->progress().set_high_watermark(marks.high);
+    return;
+  }
 }
 
 void KafkaSession::probe_faults() {

@@ -76,6 +76,7 @@ class KafkaSession {
   void on_errors();
   void update_pauses();
   void look_around(SteadyTime now);
+  void ask_end_of_paused();
   void probe_faults();
   void recover_offset(Partition& partition, SteadyTime now);
   void reopen_lane(Partition& partition, std::int64_t offset);
@@ -133,6 +134,7 @@ class KafkaSession {
   std::optional<KafkaRebalance> rebalance_;  // the one that is being answered
   SteadyTime rebalance_due_{};               // assign: the next try; revoke: the end of patience
   SteadyTime next_commit_{}, next_look_{}, next_probe_{};
+  Key last_asked_{};  // the paused partition whose end was asked for last
   std::string last_broker_error_;
   SteadyTime commit_sent_{};    // of the commit in the air
   bool forgotten_ = false;      // of the rebalance: what was not planned

@@ -107,6 +107,7 @@ void run_round(unsigned producers, int round, const std::vector<std::string>& pa
                const std::shared_ptr<const TableTarget>& target) {
   ByteBudget budget(kBudgetBytes);
   BlockQueue queue;
+  const FlowControl flow;
   LaneRegistry registry;
   WorkerPool workers(
       kWorkers, queue, [](unsigned) { return std::make_unique<DiscardingSender>(); }, {}, budget,
@@ -119,7 +120,7 @@ void run_round(unsigned producers, int round, const std::vector<std::string>& pa
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < producers; ++i) {
     threads.emplace_back([&] {
-      Producer producer(budget, queue, {}, {}, registry);
+      Producer producer(budget, queue, flow, registry);
       produce(producer, kLanes / producers, payloads, target, kRecords / producers);
     });
   }

@@ -187,8 +187,8 @@ class Owner {
   BlockQueue queue_;
   BlockQueue::Outlet outlet_ = queue_.make_outlet();
   LaneRegistry registry_;
-  Producer producer_{
-      budget_, queue_, {.max_rows = kBlockRows}, {.max_blocks_in_flight = 3}, registry_};
+  FlowControl flow_{{.max_rows = kBlockRows}, {.max_blocks_in_flight = 3}};
+  Producer producer_{budget_, queue_, flow_, registry_};
   std::shared_ptr<TableTarget> target_ = make_target();
   Lane* lane_ = nullptr;
   std::size_t next_ = 0;

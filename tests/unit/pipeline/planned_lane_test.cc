@@ -18,8 +18,7 @@ class PlannedLane : public ::testing::Test {
  protected:
   Lane& open(const Checkpoint& from, std::size_t budget_bytes = 1u << 30) {
     budget_.emplace(budget_bytes);
-    producer_.emplace(*budget_, queue_, BatchLimits{3, 1u << 20, milliseconds(50)}, LaneLimits{},
-                      registry_);
+    producer_.emplace(*budget_, queue_, flow_, registry_);
     return producer_->open_planned_lane({"g", "t", 0}, target_, from);
   }
   // Borders at the multiples of 3.
@@ -37,6 +36,7 @@ class PlannedLane : public ::testing::Test {
 
   std::shared_ptr<TableTarget> target_ = testing::make_target();
   LaneRegistry registry_;
+  FlowControl flow_{BatchLimits{3, 1u << 20, milliseconds(50)}};
   std::optional<ByteBudget> budget_;
   BlockQueue queue_;
   BlockQueue::Outlet outlet_ = queue_.make_outlet();
@@ -216,8 +216,8 @@ TEST_F(PlannedLane, AStrideForWhichMemoryIsShortIsCutOnceNothingElseCanMakeRoom)
   const std::string payload(10'000, 'x');
   target_->boundary = Boundary::kStride;
   budget_.emplace(64u << 10);
-  producer_.emplace(*budget_, queue_, BatchLimits{100, 1u << 20, milliseconds(50)}, LaneLimits{},
-                    registry_);
+  flow_.set_limits(BatchLimits{100, 1u << 20, milliseconds(50)}, LaneLimits{});
+  producer_.emplace(*budget_, queue_, flow_, registry_);
   Lane& lane = producer_->open_planned_lane({"g", "t", 0}, target_, {});
   std::int64_t next = 0;
   AppendResult result = AppendResult::kAppended;

@@ -22,7 +22,8 @@ class ProducerTest : public ::testing::Test {
     budget_ = std::make_unique<ByteBudget>(budget_bytes);
     queue_ = std::make_unique<BlockQueue>();
     outlet_ = std::make_unique<BlockQueue::Outlet>(queue_->make_outlet());
-    producer_ = std::make_unique<Producer>(*budget_, *queue_, limits, LaneLimits{2}, registry_);
+    flow_ = std::make_unique<FlowControl>(limits, LaneLimits{2});
+    producer_ = std::make_unique<Producer>(*budget_, *queue_, *flow_, registry_);
     return *producer_;
   }
   Lane& open(std::int64_t offset = 0, const std::string& topic = "t") {
@@ -43,6 +44,7 @@ class ProducerTest : public ::testing::Test {
   std::unique_ptr<ByteBudget> budget_;
   std::unique_ptr<BlockQueue> queue_;
   std::unique_ptr<BlockQueue::Outlet> outlet_;
+  std::unique_ptr<FlowControl> flow_;
   std::unique_ptr<Producer> producer_;
 };
 
@@ -217,6 +219,42 @@ TEST_F(ProducerTest, AClosedLaneIsAbandonedAndItsParkedBlocksAreHandedToAWorker)
   const auto block = outlet_->pop();
   EXPECT_TRUE(block->lane->abandoned());
   EXPECT_EQ(budget_->used(), block->buffer.reserved_bytes()) << "what was open is forgotten";
+}
+
+TEST_F(ProducerTest, LimitsThatChangeHoldForTheOpenBlockToo) {
+  producer(1u << 30, {1'000, 1u << 20, milliseconds(1'000)});
+  Lane& lane = open();
+  append(lane, 0);
+  append(lane, 1);
+  flow_->set_limits({2, 1u << 20, milliseconds(50)}, LaneLimits{1});
+  producer_->cut_due(kStart);
+  ASSERT_EQ(queue_->queued(), 1u);
+  EXPECT_EQ(outlet_->pop()->reason, CutReason::kRows);
+  EXPECT_TRUE(producer_->wants_pause(lane)) << "one block may be in flight now, no more";
+  append(lane, 2);
+  EXPECT_EQ(producer_->next_due(), kStart + milliseconds(50));
+}
+
+TEST_F(ProducerTest, APausedPipelineWantsNothingMoreOfAnyLane) {
+  producer();
+  Lane& lane = open();
+  EXPECT_FALSE(producer_->wants_pause(lane));
+  flow_->set_paused(true);
+  EXPECT_TRUE(producer_->wants_pause(lane));
+  flow_->set_paused(false);
+  EXPECT_FALSE(producer_->wants_pause(lane));
+}
+
+TEST_F(ProducerTest, APausedPipelineReadsToTheEndWhatAFormerOwnerPlanned) {
+  producer();
+  Lane& lane = producer_->open_planned_lane({"g", "t", 0}, target_,
+                                            {.position = 0, .ends = {2}, .incarnation = "i"});
+  flow_->set_paused(true);
+  append(lane, 0);
+  EXPECT_FALSE(producer_->wants_pause(lane));
+  append(lane, 1);
+  EXPECT_TRUE(producer_->wants_pause(lane));
+  EXPECT_EQ(outlet_->pop()->cut, (Cut{0, 2}));
 }
 
 TEST_F(ProducerTest, ALaneTakenAgainHasOtherTokens) {

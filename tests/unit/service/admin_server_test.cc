@@ -156,6 +156,46 @@ TEST_F(AdminServerTest, OtherMethodsAre405AndSayWhichAreAllowed) {
   }
 }
 
+TEST_F(AdminServerTest, ActionsAreTakenByPostOnly) {
+  int drains = 0;
+  AdminHandlers acting = handlers();
+  acting.actions.drain = [&] { ++drains; };
+  start(acting);
+  EXPECT_THAT(get("/drain"), AllOf(StartsWith("HTTP/1.1 405 "), HasSubstr("Allow: POST\r\n")));
+  EXPECT_THAT(request(server->port(), "DELETE", "/drain"), StartsWith("HTTP/1.1 405 "));
+  EXPECT_EQ(drains, 0);
+  EXPECT_THAT(request(server->port(), "POST", "/drain"),
+              AllOf(StartsWith("HTTP/1.1 202 "), HasSubstr("application/json")));
+  EXPECT_EQ(drains, 1);
+}
+
+TEST_F(AdminServerTest, AnActionWithoutItsTokenIs401AndChangesNothing) {
+  bool drained = false;
+  AdminHandlers guarded = handlers();
+  guarded.actions.token = [] { return std::string("t0ken"); };
+  guarded.actions.drain = [&] { drained = true; };
+  start(guarded);
+  EXPECT_THAT(request(server->port(), "POST", "/drain"),
+              AllOf(StartsWith("HTTP/1.1 401 "), HasSubstr("WWW-Authenticate: Bearer\r\n")));
+  EXPECT_FALSE(drained);
+  Peer peer(server->port());
+  peer.send("POST /drain HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer t0ken\r\n\r\n");
+  EXPECT_THAT(peer.receive(), StartsWith("HTTP/1.1 202 "));
+  EXPECT_TRUE(drained);
+  EXPECT_EQ(body_of(get("/livez")), "ok\n") << "pages need no token";
+}
+
+TEST_F(AdminServerTest, AWebPageIsTurnedAway) {
+  bool drained = false;
+  AdminHandlers acting = handlers();
+  acting.actions.drain = [&] { drained = true; };
+  start(acting);
+  Peer peer(server->port());
+  peer.send("POST /drain HTTP/1.1\r\nHost: test\r\nOrigin: http://evil.example\r\n\r\n");
+  EXPECT_THAT(peer.receive(), StartsWith("HTTP/1.1 403 "));
+  EXPECT_FALSE(drained);
+}
+
 TEST_F(AdminServerTest, FaultsAndReasonsAre503WithOneALine) {
   AdminHandlers bad = handlers();
   bad.live_faults = [] { return std::vector<std::string>{"worker 2 died"}; };

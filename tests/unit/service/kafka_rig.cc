@@ -53,7 +53,8 @@ KafkaRig::KafkaRig(RigOptions options)
       budget_(options_.budget_bytes),
       target_(std::make_shared<TableTarget>(
           TableTarget{.pipeline = "p", .table = "t", .columns = options_.columns})),
-      producer_(budget_, queue_, options_.batch, options_.lanes, registry_) {
+      flow_(options_.batch, options_.lanes),
+      producer_(budget_, queue_, flow_, registry_) {
   reader_ = std::make_unique<KafkaReader>(
       KafkaReaderOptions{options_.source, "rig", [this](const std::string&) { return target_; },
                          log_sink(), options_.source.prefetch_bytes},

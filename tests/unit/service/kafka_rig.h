@@ -62,6 +62,7 @@ class KafkaRig {
   KafkaReader& reader() { return *reader_; }
   const KafkaReader& reader() const { return *reader_; }
   ByteBudget& budget() { return budget_; }
+  FlowControl& flow() { return flow_; }
   TableStats& table() { return *target_->stats; }
   std::vector<LaneStatus> lanes() const { return registry_.status(); }
   std::size_t acknowledged() const { return acknowledged_; }
@@ -80,6 +81,7 @@ class KafkaRig {
   LaneRegistry registry_;
   std::shared_ptr<TableTarget> target_;
   std::unique_ptr<KafkaReader> reader_;
+  FlowControl flow_;
   Producer producer_;
   StopSignal stop_;
   std::atomic<bool> held_{false}, drained_{false};

@@ -225,6 +225,7 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_budget_limit_bytes"), 14);
   EXPECT_EQ(sample("millrace_lanes{pipeline=\"p\"}"), 2);
   EXPECT_EQ(sample("millrace_lanes_paused{pipeline=\"p\"}"), 1);
+  EXPECT_EQ(sample("millrace_pipeline_paused{pipeline=\"p\"}"), 1);
   EXPECT_EQ(sample("millrace_source_messages_total{pipeline=\"p\",source=\"kafka\"}"), 41);
   EXPECT_EQ(sample("millrace_source_bytes_total{pipeline=\"p\",source=\"kafka\"}"), 42);
   EXPECT_EQ(sample("millrace_source_commits_total{pipeline=\"p\",source=\"kafka\"}"), 43);

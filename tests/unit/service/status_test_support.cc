@@ -197,7 +197,7 @@ StatusSnapshot filled_snapshot() {
   s.process = {.cpu_seconds = 3.5, .resident_bytes = 4096, .open_fds = 7, .max_fds = 1024};
   s.limiting_stage = Stage::kSessionWait;
   PipelineSnapshot& pipeline = s.pipelines.emplace_back();
-  pipeline.name = "p", pipeline.delivery = "auto";
+  pipeline.name = "p", pipeline.delivery = "auto", pipeline.paused = true;
   pipeline.source.messages = 41, pipeline.source.bytes = 42, pipeline.source.commits = 43;
   pipeline.source.lost_offsets = 44, pipeline.source.pauses = 45;
   pipeline.source.commit_errors = {{"REQUEST_TIMED_OUT", 46}};
