@@ -108,7 +108,7 @@ auto Worker::ask(const char* operation, const TableTarget& target, const InsertB
   try {
     return question();
   } catch (const TransportError& error) {
-    const Disposition disposition = retry_.disposition_of(error);
+    const Disposition disposition = retry_.get().disposition_of(error);
     if (disposition == Disposition::kRetry || disposition == Disposition::kWait) throw;
     throw question_failed(target, error);
   }
@@ -128,7 +128,7 @@ void Worker::process(InsertBlockPtr block) {
     queue_.park(std::move(block), steady_clock::now() + kAfterAbort);
   } catch (const TransportError& error) {
     LaneWait failure = describe_failure(error);
-    failure.disposition = retry_.disposition_of(error);
+    failure.disposition = retry_.get().disposition_of(error);
     put_back(std::move(block), std::move(failure), error.may_have_been_applied());
   } catch (const std::exception& error) {
     put_back(std::move(block), describe_failure(error), true);
@@ -185,7 +185,7 @@ void Worker::deliver_next(InsertBlock& block) {
   } catch (const RowsNotEncoded& rows) {
     return refuse(block, rows);
   } catch (const TransportError& error) {
-    switch (retry_.disposition_of(error)) {
+    switch (retry_.get().disposition_of(error)) {
       case Disposition::kSplit:
       case Disposition::kDeadLetter:
         return refuse(block, part, error);
@@ -337,7 +337,7 @@ void Worker::put_back(InsertBlockPtr block, LaneWait failure, bool may_have_been
   block->target->stats->retries.add(failure.reason);
 
   const double random = std::uniform_real_distribution<double>(0, 1)(random_);
-  const auto delay = retry_delay(retry_, failure.disposition, block->failures, random);
+  const auto delay = retry_delay(retry_.get(), failure.disposition, block->failures, random);
   failure.attempts = block->failures;
   log_(failure_event(*block, failure, may_have_been_applied, delay));
   block->lane->set_failed(block->cut, std::move(failure));

@@ -21,6 +21,7 @@
 
 #include "pipeline/block_queue.h"
 #include "pipeline/body_encoder.h"
+#include "pipeline/live_value.h"
 #include "pipeline/retry_policy.h"
 #include "pipeline/sender.h"
 #include "pipeline/worker_events.h"
@@ -40,7 +41,7 @@ struct WorkerStats {
   Gauge inserts_in_flight, probes_in_flight;
 };
 
-// run() is one thread; status() may be called from any.
+// run() is one thread; status() and set_retry() may be called from any.
 class Worker {
  public:
   Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender, RetryPolicy retry,
@@ -48,6 +49,7 @@ class Worker {
   // Until the queue is closed and empty.
   void run();
   WorkerStatus status(SteadyTime now) const;
+  void set_retry(RetryPolicy retry) { retry_.set(std::move(retry)); }  // from any thread
 
  private:
   // Asks the server something about `target` that is no insert.
@@ -80,7 +82,7 @@ class Worker {
   BlockQueue& queue_;
   BlockQueue::Outlet outlet_;
   const std::unique_ptr<BlockSender> sender_;
-  const RetryPolicy retry_;
+  LiveValue<RetryPolicy> retry_;
   ByteBudget& budget_;
   WorkerStats& stats_;
   const LogSink log_;

@@ -25,6 +25,10 @@ void WorkerPool::stop() {
   threads_.clear();
 }
 
+void WorkerPool::set_retry(const RetryPolicy& retry) {
+  for (const auto& worker : workers_) worker->set_retry(retry);
+}
+
 std::vector<WorkerStatus> WorkerPool::status(SteadyTime now) const {
   std::vector<WorkerStatus> result;
   for (const auto& worker : workers_) result.push_back(worker->status(now));

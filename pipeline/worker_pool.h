@@ -20,6 +20,7 @@ class WorkerPool {
   // Closes the queue and joins. Whoever calls it has drained, or aborted the HTTP session pool.
   void stop();
   std::vector<WorkerStatus> status(SteadyTime now) const;
+  void set_retry(const RetryPolicy& retry);  // from the next failure on
   const WorkerStats& stats() const noexcept { return stats_; }
 
  private:

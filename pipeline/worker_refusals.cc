@@ -71,7 +71,7 @@ TransportError as_server_error(const EncodeFailure& failure) {
 void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
   const bool divisible = error.code() == kTooManyParts;  // no row is at fault, there are too many
   if (!divisible && block.target->dead_letters == nullptr) throw;
-  const bool all = retry_.disposition_of(error) == Disposition::kDeadLetter;
+  const bool all = retry_.get().disposition_of(error) == Disposition::kDeadLetter;
   if (part.records() > (all ? kLettersAtOnce : 1)) {
     const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
     return block.split.refuse(answer != nullptr && !all ? named_row(answer->message()) : 0);
@@ -87,7 +87,7 @@ void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportEr
 void Worker::refuse(InsertBlock& block, const RowsNotEncoded& rows) {
   for (const RowsNotEncoded::Record& record : rows.records()) {
     const TransportError error = as_server_error(record.failure);
-    const Disposition disposition = retry_.disposition_of(error);
+    const Disposition disposition = retry_.get().disposition_of(error);
     const bool waits = disposition == Disposition::kWait || disposition == Disposition::kRetry;
     if (waits || block.target->dead_letters == nullptr) throw error;
     add_dead_letter(block, record.index, describe_failure(error));

@@ -1,6 +1,7 @@
 #include "service/admin_actions.h"
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "service/config_value.h"
 #include "service/json_writer.h"
@@ -45,6 +46,19 @@ AdminReply drain(const AdminActions& actions) {
   return {202, json.text()};
 }
 
+AdminReply set_log_level(const AdminActions& actions, const AdminQuery& query) {
+  const auto level = query.find("level");
+  if (level == query.end()) return admin_error(400, "say which: /log-level?level=debug");
+  try {
+    actions.set_log_level(level->second);
+  } catch (const std::invalid_argument& error) {
+    return admin_error(400, error.what());
+  }
+  JsonWriter json;
+  json.begin_object().member("level", level->second).end_object();
+  return {200, json.text()};
+}
+
 AdminReply set_paused(const AdminActions& actions, const std::string& pipeline, bool paused) {
   const std::vector<std::string> names = actions.pipelines();
   if (std::find(names.begin(), names.end(), pipeline) == names.end()) {
@@ -86,14 +100,19 @@ std::optional<AdminReply> refusal(const AdminCaller& caller, const std::string& 
 }
 
 std::vector<std::string> admin_action_paths() {
-  return {"/drain", "/pipelines/<name>/pause", "/pipelines/<name>/resume"};
+  return {"/reload", "/drain", "/log-level?level=<level>", "/pipelines/<name>/pause",
+          "/pipelines/<name>/resume"};
 }
 
 bool is_admin_action(std::string_view path) {
-  return path == "/drain" || pipeline_in(path, kPause) || pipeline_in(path, kResume);
+  return path == "/reload" || path == "/drain" || path == "/log-level" ||
+         pipeline_in(path, kPause) || pipeline_in(path, kResume);
 }
 
-AdminReply carry_out(const AdminActions& actions, const std::string& path) {
+AdminReply carry_out(const AdminActions& actions, const std::string& path,
+                     const AdminQuery& query) {
+  if (path == "/reload") return actions.reload();
+  if (path == "/log-level") return set_log_level(actions, query);
   if (path == "/drain") return drain(actions);
   if (const auto name = pipeline_in(path, kPause)) return set_paused(actions, *name, true);
   if (const auto name = pipeline_in(path, kResume)) return set_paused(actions, *name, false);

@@ -1,6 +1,8 @@
 // What the admin port can change (each POST of it), and who may.
 //
+//   POST /reload                    as SIGHUP
 //   POST /drain                     as SIGTERM
+//   POST /log-level?level=debug     until the next start, or a reload that changes log.level
 //   POST /pipelines/<name>/pause    stop reading; what was read is sent and committed
 //   POST /pipelines/<name>/resume
 //
@@ -37,7 +39,10 @@ std::optional<AdminReply> refusal(const AdminCaller& caller, const std::string& 
 // What is behind the actions. Called on the admin server's threads, several at a time.
 struct AdminActions {
   std::function<std::string()> token = nullptr;  // null, or empty: none
+  std::function<AdminReply()> reload = nullptr;
   std::function<void()> drain = nullptr;
+  // Throws std::invalid_argument for a level that there is not.
+  std::function<void(const std::string& level)> set_log_level = nullptr;
   std::function<std::vector<std::string>()> pipelines = nullptr;  // their names
   std::function<void(const std::string& pipeline, bool paused)> set_paused = nullptr;
 };
@@ -45,7 +50,8 @@ struct AdminActions {
 // The paths, for people: "/drain" …
 std::vector<std::string> admin_action_paths();
 bool is_admin_action(std::string_view path);
-// Throws what the action throws.
-AdminReply carry_out(const AdminActions& actions, const std::string& path);
+// `query`: the items of the query string. Throws what the action throws.
+using AdminQuery = std::map<std::string, std::string>;
+AdminReply carry_out(const AdminActions& actions, const std::string& path, const AdminQuery& query);
 
 }  // namespace millrace

@@ -9,6 +9,7 @@
 #include <Poco/Net/ServerSocket.h>
 #include <Poco/Net/TCPServer.h>
 #include <Poco/ThreadPool.h>
+#include <Poco/URI.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -167,7 +168,9 @@ class Pages {
     if (!is_admin_action(path)) return other(path);
     if (const auto refused = refusal(caller, actions_.token ? actions_.token() : ""))
       return to_reply(*refused);
-    return to_reply(carry_out(actions_, path));
+    AdminQuery query;
+    for (auto& [name, value] : Poco::URI(uri).getQueryParameters()) query[name] = value;
+    return to_reply(carry_out(actions_, path, query));
   }
   // Neither read nor changed: a method that nothing here has.
   Reply other(const std::string& uri) const {

@@ -6,6 +6,7 @@
 #include "pipeline/worker_pool.h"
 #include "service/admin_server.h"
 #include "service/clickhouse_monitor.h"
+#include "service/config_reload.h"
 #include "service/dead_letters/archive.h"
 #include "service/metrics.h"
 #include "service/sources/kafka_reader.h"
@@ -72,26 +73,39 @@ ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t pref
   return built;
 }
 
+// All clients of the process ask for the password with each request.
+Config with_live_password(Config config, const LiveValue<std::string>& password) {
+  config.clickhouse.client.password_provider = [&password] { return password.get(); };
+  return config;
+}
+
 }  // namespace
 
 // In the order of the data flow; destroyed the other way round, so that nothing outlives what it
 // uses.
 struct Application::Parts {
-  Parts(Config given, const std::string& config_file, Logger& logger)
-      : config(std::move(given)),
-        log(logger.sink()),
+  Parts(Config given, ConfigFile file, Logger& to)
+      : password(given.clickhouse.client.password),
+        admin_token(given.admin.token),
+        grace(given.shutdown.grace),
+        config(with_live_password(std::move(given), password)),
+        logger(to),
+        log(to.sink()),
         budget(config.memory.budget_bytes),
         endpoints(config.clickhouse.endpoints),
         http_sessions(config.clickhouse.pool),
         workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
-        monitor(config.clickhouse.client, endpoints, http_sessions, log) {
+        monitor(config.clickhouse.client, endpoints, http_sessions, log),
+        reloader(
+            config, file,
+            [this](const Config& before, const Config& after) { apply(before, after); }, log) {
     for (const PipelineConfig& pipeline : config.pipelines) {
       pipelines.push_back(
           build_pipeline(pipeline, config.prefetch_bytes(),
                          make_dead_letter_archive(pipeline, config.clickhouse, http_sessions),
                          budget, queue, log));
     }
-    status = std::make_unique<StatusGatherer>(status_sources(config_file));
+    status = std::make_unique<StatusGatherer>(status_sources(file.name));
     admin = std::make_unique<AdminServer>(config.admin, admin_handlers());
   }
 
@@ -100,6 +114,8 @@ struct Application::Parts {
   AdminHandlers admin_handlers();
   AdminActions admin_actions();
   void set_paused(const std::string& pipeline, bool paused);
+  void set_log_level(const std::string& level);
+  void apply(const Config& before, const Config& after);
   std::vector<std::string> not_ready_reasons() const;
   std::vector<std::string> faults() const;
 
@@ -107,7 +123,11 @@ struct Application::Parts {
   ExitCode drain();
   void abort();
 
-  const Config config;
+  // What changes without a restart and is nobody else's.
+  LiveValue<std::string> password, admin_token;
+  LiveValue<std::chrono::milliseconds> grace;
+  const Config config;  // as at the start
+  Logger& logger;
   const LogSink log;
   EndSignal end;
   ByteBudget budget;
@@ -117,6 +137,7 @@ struct Application::Parts {
   WorkerPool workers;
   ClickHouseMonitor monitor;
   std::vector<ConfiguredPipeline> pipelines;
+  ConfigReloader reloader;
   std::unique_ptr<StatusGatherer> status;
   std::unique_ptr<AdminServer> admin;
 };
@@ -161,6 +182,7 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
   sources.http_sessions = &http_sessions;
   sources.queries_in_flight = &monitor.queries_in_flight();
   sources.not_ready_reasons = [this] { return not_ready_reasons(); };
+  sources.reload = [this] { return reloader.state(); };
   for (const auto& each : pipelines) {
     PipelineSources pipeline;
     pipeline.name = each.pipeline->name();
@@ -184,8 +206,14 @@ AdminHandlers Application::Parts::admin_handlers() {
 }
 
 AdminActions Application::Parts::admin_actions() {
-  return {.token = [this] { return config.admin.token; },
+  return {.token = [this] { return admin_token.get(); },
+          .reload =
+              [this] {
+                const ReloadResult result = reloader.reload();
+                return AdminReply{result.faults.empty() ? 200 : 422, to_json(result)};
+              },
           .drain = [this] { end.request(Ending::kDrain); },
+          .set_log_level = [this](const std::string& level) { set_log_level(level); },
           .pipelines =
               [this] {
                 std::vector<std::string> names;
@@ -207,11 +235,35 @@ void Application::Parts::set_paused(const std::string& name, bool paused) {
   }
 }
 
+void Application::Parts::set_log_level(const std::string& level) {
+  logger.set_level(parse_log_level(level));
+  log({LogLevel::kInfo, "", "the log level has changed", {{"level", level}}});
+}
+
+// Every setting that is declared live. The checks were made; what could still throw comes first.
+void Application::Parts::apply(const Config& before, const Config& after) {
+  http_sessions.set_options(after.clickhouse.pool);
+  password.set(after.clickhouse.client.password);
+  admin_token.set(after.admin.token);
+  grace.set(after.shutdown.grace);
+  workers.set_retry(after.workers.retry);
+  // One that was set by hand stays until the file says another one.
+  if (before.log.level != after.log.level) set_log_level(after.log.level);
+  for (const PipelineConfig& pipeline : after.pipelines) {
+    for (const auto& each : pipelines) {
+      if (each.pipeline->name() != pipeline.name) continue;
+      each.pipeline->flow().set_limits(pipeline.batch, pipeline.lanes);
+    }
+  }
+  queue.unpark_all();  // what waited may be possible now
+}
+
 void Application::Parts::start() {
   admin->start();  // first: whoever waits for us can see why
   monitor.start();
   workers.start();
   for (auto& each : pipelines) each.pipeline->start();
+  reloader.start();
   log({LogLevel::kInfo,
        "started",
        "millrace runs",
@@ -222,11 +274,12 @@ void Application::Parts::start() {
 }
 
 ExitCode Application::Parts::drain() {
-  const SteadyTime deadline = std::chrono::steady_clock::now() + config.shutdown.grace;
+  const std::chrono::milliseconds patience = grace.get();
+  const SteadyTime deadline = std::chrono::steady_clock::now() + patience;
   log({LogLevel::kInfo,
        "draining",
        "draining: reading stops, what was read is sent and committed",
-       {{"grace_seconds", std::to_string(config.shutdown.grace.count() / 1000)}}});
+       {{"grace_seconds", std::to_string(patience.count() / 1000)}}});
   for (auto& each : pipelines) each.pipeline->drain(deadline);
   queue.unpark_all();  // a last try now, not when the pause of each is over
   if (end.ending() == Ending::kAbort) abort();  // asked for before the pipelines were told to drain
@@ -236,6 +289,7 @@ ExitCode Application::Parts::drain() {
   http_sessions.abort();
   workers.stop();
   monitor.stop();
+  reloader.stop();
   admin->stop();
   if (end.ending() == Ending::kAbort) return ExitCode::kStopped;
   if (complete) {
@@ -259,8 +313,8 @@ void Application::Parts::abort() {
   http_sessions.abort();
 }
 
-Application::Application(Config config, const std::string& config_file, Logger& logger)
-    : parts_(std::make_unique<Parts>(std::move(config), config_file, logger)) {}
+Application::Application(Config config, ConfigFile file, Logger& logger)
+    : parts_(std::make_unique<Parts>(std::move(config), std::move(file), logger)) {}
 
 Application::~Application() = default;
 
@@ -275,6 +329,8 @@ ExitCode Application::run() {
   parts_->end.wait();
   return parts_->drain();
 }
+
+void Application::reload() { parts_->reloader.reload(); }
 
 void Application::request_drain() { parts_->end.request(Ending::kDrain); }
 

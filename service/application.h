@@ -22,13 +22,16 @@ enum class ExitCode {
 // run() by one thread; the requests from any other (not from a signal handler).
 class Application {
  public:
-  Application(Config config, const std::string& config_file, Logger& logger);
+  // `config` is what `file` says; the logger must outlive it.
+  Application(Config config, ConfigFile file, Logger& logger);
   ~Application();
 
   // Until a drain or an abort was requested and carried out.
   ExitCode run();
   // Stop reading, send what was read, commit, leave; within the grace period.
   void request_drain();
+  // Reads the configuration again; what can change at once does. See config_reload.h.
+  void reload();
   // Leave now. What is not committed will be read again.
   void request_abort();
 

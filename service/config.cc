@@ -233,7 +233,7 @@ Config parse_config(std::string_view yaml, const std::string& file_name) {
   return config;
 }
 
-Config load_config(const std::filesystem::path& path) {
+ConfigFile read_config_file(const std::filesystem::path& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error))
     throw ConfigError(path.string() + ": is a directory, not a file");
@@ -245,7 +245,12 @@ Config load_config(const std::filesystem::path& path) {
   file.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > kMaxFileBytes) throw ConfigError(path.string() + ": is larger than 1MiB");
-  return parse_config(text, path.string());
+  return {path.string(), std::move(text)};
+}
+
+Config load_config(const std::filesystem::path& path) {
+  const ConfigFile file = read_config_file(path);
+  return parse_config(file.text, file.name);
 }
 
 std::size_t Config::prefetch_bytes() const {

@@ -103,6 +103,13 @@ class ConfigError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// A file as it was read, before anything is put in.
+struct ConfigFile {
+  std::string name, text;
+};
+// Throws ConfigError.
+ConfigFile read_config_file(const std::filesystem::path& file);
+
 // Reads, substitutes `${ENV}`, `${ENV:-default}` and `${file:/path}`, checks, and returns all
 // faults together. Throws ConfigError.
 Config load_config(const std::filesystem::path& file);

@@ -31,6 +31,7 @@ struct Declare {
     setting.bounds = bounds;
     setting.help = help;
     setting.put = [=](Root& root, const SettingEntry& entry) { field(root) = parse(entry.text); };
+    setting.copy = [=](Root& to, const Root& from) { field(to) = field(from); };
     setting.get = [=](const Root& root) {
       return std::vector<SettingEntry>{{"", print(field(root))}};
     };
@@ -123,6 +124,7 @@ struct Declare {
     setting.put = [=](Root& root, const SettingEntry& entry) {
       field(root).push_back(parse(entry.text));
     };
+    setting.copy = [=](Root& to, const Root& from) { field(to) = field(from); };
     setting.get = [=](const Root& root) {
       std::vector<SettingEntry> entries;
       for (const auto& element : field(root)) entries.push_back({"", print(element)});
@@ -151,6 +153,7 @@ struct Declare {
     setting.put = [=](Root& root, const SettingEntry& entry) {
       field(root)[parse_name(entry.name)] = parse_value(entry.text);
     };
+    setting.copy = [=](Root& to, const Root& from) { field(to) = field(from); };
     setting.get = [=](const Root& root) {
       std::vector<SettingEntry> entries;
       for (const auto& [name, value] : field(root)) {
@@ -169,6 +172,16 @@ struct Declare {
   static Setting<Root> secret(Setting<Root> setting) {
     setting.secret = true;
     return setting;
+  }
+
+  // Application::apply must know how.
+  static Setting<Root> live(Setting<Root> setting) {
+    setting.live = true;
+    return setting;
+  }
+  static std::vector<Setting<Root>> all_live(std::vector<Setting<Root>> settings) {
+    for (Setting<Root>& setting : settings) setting.live = true;
+    return settings;
   }
 
  private:

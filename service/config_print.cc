@@ -125,8 +125,8 @@ void print_table(const std::vector<Setting<Root>>& settings, std::ostream& out) 
   for (const auto& setting : settings) {
     out << "| `" << setting.path << "` | " << cell(setting.type)
         << (setting.bounds.empty() ? "" : ", " + setting.bounds)
-        << (setting.secret ? ", secret" : "") << " | " << default_of(setting) << " | "
-        << cell(setting.help) << " |\n";
+        << (setting.secret ? ", secret" : "") << (setting.live ? ", live" : "") << " | "
+        << default_of(setting) << " | " << cell(setting.help) << " |\n";
   }
 }
 
@@ -162,6 +162,9 @@ pipelines:
   read as YAML.
 * All faults are reported together, each with its line; nothing is started then (exit code 2).
   Values of secrets, and of options whose names say that they are (`sasl.password`), are never shown.
+* What is `live` takes effect with a reload (SIGHUP, `POST /reload`, `millrace reload`); a reload names
+  what else has changed and needs a restart. `${file:/path}` is read again every 5 seconds, so that a
+  rotated secret needs no reload.
 * `millrace run -c FILE --print-config` prints what is in effect, defaults included.
 
 ## The process

@@ -60,8 +60,9 @@ ProcessSettings clickhouse_settings() {
           "Where ClickHouse answers; several are used in turn, and one that fails is avoided for "
           "a while.")),
       Process::text("clickhouse.user", FIELD(clickhouse.client.user), "The ClickHouse user."),
-      Process::secret(Process::text("clickhouse.password", FIELD(clickhouse.client.password),
-                                    "The user's password; best as ${file:/path} or ${NAME}.")),
+      Process::live(
+          Process::secret(Process::text("clickhouse.password", FIELD(clickhouse.client.password),
+                                        "The user's password; best as ${file:/path} or ${NAME}."))),
       Process::text("clickhouse.database", FIELD(clickhouse.client.database),
                     "The database of tables that are named without one."),
       Process::map("clickhouse.settings", "map of ClickHouse setting to value",
@@ -81,7 +82,7 @@ ProcessSettings clickhouse_settings() {
                         seconds(1), kOneHour,
                         "How long the server keeps an unused ClickHouse session; longer keeps "
                         "more of them in its memory."),
-      Process::map_of(
+      Process::live(Process::map_of(
           "clickhouse.dispositions",
           "map of ClickHouse error code to one of retry, wait, split, dead_letter",
           FIELD(workers.retry.dispositions), parse_error_code,
@@ -89,7 +90,7 @@ ProcessSettings clickhouse_settings() {
           [](Disposition what) { return std::string(to_string(what)); },
           "What to do with a block that ClickHouse refused with this code, instead of "
           "what millrace does by itself: send it again, wait until somebody acts, find "
-          "the rows at fault, or put all its rows aside."),
+          "the rows at fault, or put all its rows aside.")),
       Process::duration("clickhouse.request_timeout", FIELD(clickhouse.client.request_timeout),
                         seconds(1), hours(24),
                         "Deadline of one request as a whole; longer notices a dead server later, "
@@ -141,20 +142,21 @@ ProcessSettings other_process_settings() {
       Process::count("workers.count", FIELD(workers.count), 1, 1'024,
                      "Threads that insert, each one block at a time; more loads the server with "
                      "more inserts at once and makes more, smaller parts."),
-      Process::duration("workers.retry.first", FIELD(workers.retry.first), milliseconds(1),
-                        minutes(1),
-                        "Upper end of the random pause before the first retry, doubled for each "
-                        "further one; longer recovers later from a hiccup."),
-      Process::duration("workers.retry.max", FIELD(workers.retry.max), milliseconds(1), kOneHour,
-                        "Upper end of the pause between retries; longer spares a server in "
-                        "trouble and notices its recovery later."),
-      Process::duration("workers.retry.wait_probe", FIELD(workers.retry.wait_probe),
-                        milliseconds(10), kOneHour,
-                        "How soon a lane that waits for somebody to act (missing table, wrong "
-                        "password) is probed again; longer resumes later."),
-      Process::duration("workers.retry.wait_probe_max", FIELD(workers.retry.wait_probe_max),
-                        milliseconds(10), kOneHour,
-                        "What that interval grows to; longer resumes later."),
+      Process::live(Process::duration(
+          "workers.retry.first", FIELD(workers.retry.first), milliseconds(1), minutes(1),
+          "Upper end of the random pause before the first retry, doubled for each "
+          "further one; longer recovers later from a hiccup.")),
+      Process::live(Process::duration(
+          "workers.retry.max", FIELD(workers.retry.max), milliseconds(1), kOneHour,
+          "Upper end of the pause between retries; longer spares a server in "
+          "trouble and notices its recovery later.")),
+      Process::live(Process::duration(
+          "workers.retry.wait_probe", FIELD(workers.retry.wait_probe), milliseconds(10), kOneHour,
+          "How soon a lane that waits for somebody to act (missing table, wrong "
+          "password) is probed again; longer resumes later.")),
+      Process::live(Process::duration(
+          "workers.retry.wait_probe_max", FIELD(workers.retry.wait_probe_max), milliseconds(10),
+          kOneHour, "What that interval grows to; longer resumes later.")),
       Process::bytes("memory.budget", FIELD(memory.budget_bytes), kMiB, kTiB,
                      "Bytes of everything in flight: broker prefetch, open and queued blocks, "
                      "requests; more memory bridges longer pauses of the server. The process "
@@ -167,21 +169,23 @@ ProcessSettings other_process_settings() {
           },
           "Where /metrics, /livez, /readyz and /status answer; port 0 takes a free one, 0.0.0.0 "
           "lets everybody ask who reaches the host."),
-      Process::secret(Process::text(
+      Process::live(Process::secret(Process::text(
           "admin.token", FIELD(admin.token),
-          "What requests that change something (drain, pause, resume) must bring as "
+          "What requests that change something (reload, drain, pause …) must bring as "
           "`Authorization: Bearer …`; best as ${file:/path}. Empty: such requests are taken from "
-          "this host only.")),
-      Process::word("log.level", FIELD(log.level), {"debug", "info", "warning", "error"},
-                    "Events below this level are not logged."),
+          "this host only."))),
+      Process::live(Process::word("log.level", FIELD(log.level),
+                                  {"debug", "info", "warning", "error"},
+                                  "Events below this level are not logged.")),
       Process::choice(
           "log.format", FIELD(log.format),
           std::vector<std::pair<std::string, LogFormat>>{
               {"auto", LogFormat::kAuto}, {"text", LogFormat::kText}, {"json", LogFormat::kJson}},
           "How a line of the log looks; auto is text on a terminal, else JSON."),
-      Process::duration("shutdown.grace", FIELD(shutdown.grace), milliseconds(100), kOneHour,
-                        "How long SIGTERM lets blocks in flight be inserted and committed; must "
-                        "be shorter than what the supervisor grants before SIGKILL."),
+      Process::live(Process::duration(
+          "shutdown.grace", FIELD(shutdown.grace), milliseconds(100), kOneHour,
+          "How long SIGTERM lets blocks in flight be inserted and committed; must "
+          "be shorter than what the supervisor grants before SIGKILL.")),
   };
 }
 
@@ -281,15 +285,18 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "inserts or in seconds). stop: their lane waits. resend: "
           "their rows can be there twice. verify: rows are looked for by columns.topic, "
           "columns.partition and columns.offset, and those that are missing are sent."),
-      Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
-                  "A block is sent when it has so many rows; more makes fewer, larger parts and "
-                  "holds more memory."),
-      Flow::bytes("batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
-                  "A block is sent when it has so many bytes; more makes fewer, larger parts and "
-                  "holds more memory."),
-      Flow::duration("batch.max_age", FIELD(batch.max_age), milliseconds(1), kOneHour,
-                     "A block is sent when its first row is so old; longer makes larger blocks "
-                     "of a thin stream and shows rows later."),
+      Flow::live(Flow::count(
+          "batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
+          "A block is sent when it has so many rows; more makes fewer, larger parts and "
+          "holds more memory.")),
+      Flow::live(Flow::bytes(
+          "batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
+          "A block is sent when it has so many bytes; more makes fewer, larger parts and "
+          "holds more memory.")),
+      Flow::live(
+          Flow::duration("batch.max_age", FIELD(batch.max_age), milliseconds(1), kOneHour,
+                         "A block is sent when its first row is so old; longer makes larger blocks "
+                         "of a thin stream and shows rows later.")),
       Flow::choice("dead_letters.store", FIELD(dead_letters.store),
                    std::vector<std::pair<std::string, DeadLettersIn>>{
                        {"clickhouse", DeadLettersIn::kClickHouse},
@@ -306,9 +313,10 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::text(
           "dead_letters.topic", FIELD(dead_letters.topic),
           "The topic for store kafka, of the pipeline's own brokers; made if it is missing."),
-      Flow::count("lanes.max_blocks_in_flight", FIELD(lanes.max_blocks_in_flight), 1, 1'000,
-                  "Blocks of one lane (a partition) that may wait for their answer before it is "
-                  "paused; more repeats more rows after a crash."),
+      Flow::live(Flow::count(
+          "lanes.max_blocks_in_flight", FIELD(lanes.max_blocks_in_flight), 1, 1'000,
+          "Blocks of one lane (a partition) that may wait for their answer before it is "
+          "paused; more repeats more rows after a crash.")),
   };
 }
 
@@ -332,7 +340,7 @@ template struct Setting<PipelineConfig>;
 const std::vector<Setting<Config>>& process_settings() {
   static const auto settings = [] {
     ProcessSettings all = clickhouse_settings();
-    append(all, pool_settings());
+    append(all, Process::all_live(pool_settings()));
     append(all, other_process_settings());
     return all;
   }();

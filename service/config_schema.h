@@ -19,6 +19,7 @@ enum class SettingShape { kScalar, kList, kMap };
 // One value of a setting as text: a list has several without a name, a map several with one.
 struct SettingEntry {
   std::string name, text;
+  bool operator==(const SettingEntry&) const = default;
 };
 
 // Immutable after construction.
@@ -31,9 +32,11 @@ struct Setting {
   std::string help;    // one sentence, and what a larger value costs
   bool required = false;
   bool secret = false;
+  bool live = false;  // a reload puts it into effect; else a restart
   // Called for each entry. Throws std::invalid_argument, as the parsers of config_value.h do.
   std::function<void(Root&, const SettingEntry&)> put;
   std::function<std::vector<SettingEntry>(const Root&)> get;
+  std::function<void(Root& to, const Root& from)> copy;
 
   // Whether the value of this entry must never be shown.
   bool hides(const SettingEntry& entry) const;

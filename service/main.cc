@@ -43,6 +43,8 @@ struct Arguments {
 
 // Commands that ask a running service, and what they do.
 constexpr std::pair<const char*, const char*> kAdminCommands[] = {
+    {"reload", "Ask the running service to read its configuration again; prints what has changed."},
+    {"log-level", "Ask the running service to log from this level on, until it starts again."},
     {"drain", "Ask the running service to end as after SIGTERM: send and commit what was read."},
     {"pause", "Ask the running service to stop reading; what was read is sent and committed."},
     {"resume", "Ask the running service to go on reading."}};
@@ -210,7 +212,9 @@ void add_admin_commands(CLI::App& app, Arguments& arguments) {
         ->add_option("-c,--config", admin.config_file,
                      "The configuration of the service: where it listens, and its admin.token.")
         ->required();
-    if (name != std::string("drain"))
+    if (name == std::string("log-level"))
+      command->add_option("level", admin.level, "debug, info, warning or error.")->required();
+    if (name == std::string("pause") || name == std::string("resume"))
       command->add_option("pipeline", admin.pipelines, "Only these pipelines.");
   }
 }

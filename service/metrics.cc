@@ -84,6 +84,16 @@ std::vector<MetricDeclaration> process_metrics() {
        [](const StatusSnapshot& s, Samples& out) {
          out.add({s.version, s.build}, 1);
        }},
+      {"millrace_config_last_reload_successful", Gauge, "",
+       "1 while the configuration file was good when it was last read; 0: the one before it is in "
+       "effect, and the log says why.",
+       one([](const StatusSnapshot& s) { return s.reload.last_successful; }),
+       "0: correct the file, then `millrace reload`."},
+      {"millrace_config_last_reload_success_timestamp_seconds", Gauge, "",
+       "When the configuration file was last read well, in Unix time.",
+       one([](const StatusSnapshot& s) {
+         return std::chrono::duration<double>(s.reload.last_success.time_since_epoch()).count();
+       })},
       {"millrace_ready", Gauge, "", "1 while /readyz says ready.", one(&StatusSnapshot::ready),
        "0: `/readyz` gives the reasons; `millrace check` tries each connection."},
       {"millrace_pipeline_ready", Gauge, "pipeline",

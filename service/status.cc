@@ -179,6 +179,7 @@ StatusSnapshot StatusGatherer::gather(SteadyTime now) {
   snapshot.started = started_;
   snapshot.uptime_seconds = std::chrono::duration<double>(now - steady_started_).count();
   snapshot.not_ready = call(sources_.not_ready_reasons);
+  snapshot.reload = call(sources_.reload);
   gather_shared_parts(sources_, now, snapshot);
   for (const PipelineSources& pipeline : sources_.pipelines) {
     snapshot.pipelines.push_back(gather_pipeline(pipeline));

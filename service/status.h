@@ -20,6 +20,7 @@
 #include "pipeline/stats.h"
 #include "pipeline/table_target.h"
 #include "pipeline/worker_pool.h"
+#include "service/config_reload.h"
 #include "transport/http_session_pool.h"
 
 namespace millrace {
@@ -87,6 +88,7 @@ struct StatusSnapshot {
   HttpSessionPoolStats http_sessions;
   HttpSessionPoolOptions http_session_options;
   ProcessSnapshot process;
+  ReloadState reload;
   Stage limiting_stage = Stage::kSource;
 
   bool ready() const noexcept { return not_ready.empty(); }
@@ -112,6 +114,7 @@ struct StatusSources {
   const HttpSessionPool* http_sessions = nullptr;
   const Gauge* queries_in_flight = nullptr;  // those that no worker asks; may be null
   std::function<std::vector<std::string>()> not_ready_reasons;  // of the whole process
+  std::function<ReloadState()> reload = nullptr;
   std::vector<PipelineSources> pipelines;
 };
 

@@ -217,6 +217,9 @@ std::string to_json(const StatusSnapshot& snapshot) {
   json.begin_object();
   json.member("version", snapshot.version).member("build", snapshot.build);
   json.member("config_file", snapshot.config_file);
+  json.key("config_reload").begin_object();
+  json.member("last_successful", snapshot.reload.last_successful);
+  json.member("last_success", iso_utc(snapshot.reload.last_success)).end_object();
   json.member("time", iso_utc(snapshot.time)).member("started", iso_utc(snapshot.started));
   json.member("uptime_seconds", snapshot.uptime_seconds);
   json.member("ready", snapshot.ready());

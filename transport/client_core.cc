@@ -51,10 +51,11 @@ void check_credentials(const ClientOptions& options) {
   if (!options.access_token.empty() && options.token_provider) {
     throw UsageError("Only one of access_token and token_provider can be given");
   }
-  if (token && !options.password.empty()) {
+  const bool password = !options.password.empty() || options.password_provider;
+  if (token && password) {
     throw UsageError("Cannot use both token authentication and username/password");
   }
-  if (options.certificate_auth && (token || !options.password.empty())) {
+  if (options.certificate_auth && (token || password)) {
     throw UsageError("certificate_auth stands for password and token: give none of them");
   }
   if (options.certificate_auth && options.user.empty()) {
@@ -135,15 +136,23 @@ void ClientCore::add_credentials(Headers& headers) const {
     headers["X-ClickHouse-User"] = options_.user;
     headers["X-ClickHouse-SSL-Certificate-Auth"] = "on";
   } else if (options_.basic_auth) {
-    headers["Authorization"] = basic_authorization(options_.user, options_.password);
+    headers["Authorization"] = basic_authorization(options_.user, password());
   } else if (!options_.user.empty()) {
     headers["X-ClickHouse-User"] = options_.user;
-    if (!options_.password.empty()) headers["X-ClickHouse-Key"] = options_.password;
+    if (std::string secret = password(); !secret.empty())
+      headers["X-ClickHouse-Key"] = std::move(secret);
   }
 }
 
+std::string ClientCore::password() const {
+  if (!options_.password_provider) return options_.password;
+  std::string password = options_.password_provider();
+  wire::check_header_value("password", password);
+  return password;
+}
+
 void ClientCore::set_access_token(std::string token) {
-  if (!options_.password.empty() || options_.certificate_auth) {
+  if (!options_.password.empty() || options_.password_provider || options_.certificate_auth) {
     throw UsageError("Cannot set access token when a different auth type is used");
   }
   wire::check_header_value("access_token", token);

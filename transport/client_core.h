@@ -46,6 +46,7 @@ class ClientCore {
   void set_server_info(std::shared_ptr<const ServerInfo> info);
 
  private:
+  std::string password() const;
   // In a forked child another one: the parent's is the parent's.
   ClickHouseSession& own_session() const REQUIRES(mutex_);
 

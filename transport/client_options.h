@@ -46,10 +46,12 @@ struct ClientOptions {
   bool secure = false;       // TLS; also for ports 443 and 8443 of a DSN without a scheme
   std::string proxy_path{};  // what a proxy in front of ClickHouse wants before the query string
 
-  // Who. At most one of password, access_token, token_provider, and a client certificate that
-  // stands for the user (certificate_auth).
+  // Who. At most one of password (or its provider), access_token, token_provider, and a client
+  // certificate that stands for the user (certificate_auth).
   std::string user = "default";
   std::string password{};
+  // Wins over `password`: called by any thread, for each request, so that it may change.
+  std::function<std::string()> password_provider{};
   std::string access_token{};
   std::function<std::string()> token_provider{};  // called by any thread; asked again after a 516
   bool certificate_auth = false;  // X-ClickHouse-SSL-Certificate-Auth: the certificate is the login

@@ -43,7 +43,8 @@ std::string post(const AdminConfig& admin, const std::string& target) {
 // What to ask for, one after the other.
 std::vector<std::string> targets(const std::string& command, const AdminArguments& arguments,
                                  const Config& config) {
-  if (command == "drain") return {"/drain"};
+  if (command == "reload" || command == "drain") return {"/" + command};
+  if (command == "log-level") return {"/log-level?level=" + arguments.level};
   std::vector<std::string> all;
   for (const std::string& name : arguments.pipelines) all.push_back(name);
   if (all.empty())

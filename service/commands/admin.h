@@ -10,10 +10,11 @@ namespace millrace {
 struct AdminArguments {
   std::string config_file;
   std::vector<std::string> pipelines;  // of pause and resume; none: all of the configuration
+  std::string level;                   // of log-level
 };
 
-// "drain", "pause", "resume". Prints the answers. 0; 1 when the service refuses or does not answer.
-// Throws ConfigError, and UsageError for a port that nobody knows.
+// "reload", "drain", "log-level", "pause", "resume". Prints the answers. 0; 1 when the service
+// refuses or does not answer. Throws ConfigError, and UsageError for a port that nobody knows.
 int admin_command(const std::string& command, const AdminArguments& arguments);
 
 }  // namespace millrace

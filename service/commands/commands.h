@@ -22,7 +22,7 @@ namespace millrace {
 void block_signals();
 
 // The service, until a signal ends it. The first SIGTERM or SIGINT drains, the second stops at
-// once; SIGHUP is answered with a line in the log.
+// once; SIGHUP reads the configuration again.
 ExitCode run_service(const std::filesystem::path& config_file);
 
 // Whether the service could work with this configuration: servers, topics, tables, columns. Prints

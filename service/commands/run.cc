@@ -42,7 +42,8 @@ class SignalThread {
       sigwait(&signals, &signal);
       if (done_) return;
       if (signal == SIGHUP) {
-        log_({LogLevel::kWarning, "", "SIGHUP: settings change with a restart only", {}});
+        log_({LogLevel::kInfo, "", "SIGHUP: the configuration is read again", {}});
+        application_.reload();
       } else {
         handle_end(++ends, signal == SIGTERM ? "SIGTERM" : "SIGINT");
       }
@@ -81,10 +82,11 @@ void block_signals() {
 }
 
 ExitCode run_service(const std::filesystem::path& config_file) {
-  const Config config = load_config(config_file);
+  ConfigFile file = read_config_file(config_file);
+  Config config = parse_config(file.text, file.name);
   Logger logger(config.log);
   try {
-    Application application(config, config_file.string(), logger);
+    Application application(std::move(config), std::move(file), logger);
     const SignalThread signals(application, logger.sink());
     return application.run();
   } catch (const std::exception& error) {

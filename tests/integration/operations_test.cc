@@ -2,6 +2,8 @@
 // it, and the service says what it did.
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include "tests/integration/rows.h"
 #include "tests/integration/servers.h"
 
@@ -100,6 +102,68 @@ TEST_F(OperationsTest, ASigtermAfterADrainIsTheFirstOne) {
   EXPECT_EQ(millrace.stop(), 3) << "the drain went on";
   clickhouse().thaw();
   EXPECT_EQ(total(kafka().committed_offsets(name(), name())), 0);
+}
+
+TEST_F(OperationsTest, AReloadPutsLiveSettingsIntoEffectAndNamesTheOthers) {
+  const auto with = [&](const std::string& max_age, const std::string& more = {}) {
+    return clickhouse_yaml() + pipelines_yaml({}, "batch: {max_age: " + max_age + "}") + more;
+  };
+  produce(0, kRows);
+  Millrace millrace(folder(), with("1h"));
+  millrace.start();
+  ASSERT_TRUE(eventually(
+      [&] { return millrace.metric("millrace_source_messages_total").value_or(0) == kRows; },
+      kPatience, "all rows are read"));
+  EXPECT_EQ(clickhouse().number("SELECT count() FROM " + name()), 0u) << "the block is young";
+  millrace.configure(with("100ms", "memory: {budget: 1GiB}\n"));
+  millrace.signal(SIGHUP);
+  EXPECT_TRUE(has_rows(name(), kRows));
+  EXPECT_NE(millrace.log().find("memory.budget: 512MiB -> 1GiB"), std::string::npos);
+
+  millrace.configure(with("200ms"));
+  const ProgramResult again = run_command("reload", millrace);
+  EXPECT_EQ(again.exit_code, 0) << again.output;
+  EXPECT_NE(again.output.find("batch.max_age"), std::string::npos) << again.output;
+  EXPECT_NE(again.output.find("\"needs_restart\":[]"), std::string::npos) << again.output;
+  EXPECT_EQ(millrace.stop(), 0);
+  expect_each_row_once(clickhouse(), name(), kRows);
+}
+
+TEST_F(OperationsTest, AReloadOfAFileWithAFaultKeepsTheOldConfiguration) {
+  Millrace millrace(folder(), config());
+  millrace.start();
+  produce(0, kRows);
+  ASSERT_TRUE(has_rows(name(), kRows));
+  EXPECT_EQ(millrace.metric("millrace_config_last_reload_successful"), 1);
+  millrace.configure(config("worker: {count: 2}\n"));
+  const HttpReply reply = millrace.post("/reload");
+  EXPECT_EQ(reply.status, 422) << reply.body;
+  EXPECT_NE(reply.body.find("did you mean"), std::string::npos) << reply.body;
+  EXPECT_NE(reply.body.find(millrace.config_file().string() + ":"), std::string::npos);
+  EXPECT_NE(millrace.log().find("did you mean"), std::string::npos);
+  EXPECT_EQ(millrace.metric("millrace_config_last_reload_successful"), 0);
+  produce(kRows, 2 * kRows);
+  EXPECT_TRUE(has_rows(name(), 2 * kRows));
+
+  millrace.configure(config());
+  EXPECT_EQ(millrace.post("/reload").status, 200);
+  EXPECT_EQ(millrace.metric("millrace_config_last_reload_successful"), 1);
+  EXPECT_EQ(millrace.stop(), 0);
+}
+
+TEST_F(OperationsTest, TheLogLevelChangesAtOnce) {
+  Millrace millrace(folder(), config("log: {level: error}\n"));
+  millrace.start();
+  ASSERT_TRUE(eventually([&] { return millrace.get("/livez").ok(); }, kPatience, "it runs"));
+  EXPECT_EQ(millrace.log().find("\"info\""), std::string::npos);
+  EXPECT_EQ(run_program({built_program("millrace").string(), "log-level", "-c",
+                         millrace.config_file().string(), "info"},
+                        kPatience, sanitizer_environment())
+                .exit_code,
+            0);
+  EXPECT_NE(millrace.log().find("the log level has changed"), std::string::npos);
+  EXPECT_EQ(millrace.post("/log-level?level=loud").status, 400);
+  EXPECT_EQ(millrace.stop(), 0);
 }
 
 TEST_F(OperationsTest, ACommandWithoutAServiceSaysWhereItAsked) {

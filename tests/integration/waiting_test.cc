@@ -160,6 +160,30 @@ TEST_F(WaitingTest, PasswordThatIsCorrectedLater) {
   EXPECT_EQ(millrace.stop(), 0);
 }
 
+TEST_F(WaitingTest, PasswordFileThatIsRotatedWhileItRuns) {
+  RealClickHouse guarded({.folder = folder("clickhouse"), .users_xml = users("first")});
+  guarded.start();
+  create_rows_table(guarded, name(), 1000);
+  kafka().create_topic(name(), kPartitions);
+  Millrace millrace(
+      folder(),
+      config_for(guarded, ", user: feeder, password: '${file:" + folder("secret").string() + "}'"));
+  write_file(folder("secret"), "first\n");
+  millrace.start();
+  ASSERT_TRUE(eventually([&] { return millrace.get("/readyz").ok(); }, kPatience, "ready"));
+  guarded.stop();
+  guarded.configure(users(kPassword));
+  guarded.start();
+  produce_rows(kafka(), name(), 0, kRows, kPartitions);
+  expect_waiting(millrace, "AUTHENTICATION_FAILED", "feeder");
+  write_file(folder("secret"), kPassword);
+  expect_all_rows(guarded, name());
+  EXPECT_TRUE(eventually([&] { return millrace.get("/readyz").ok(); }, kPatience, "ready"));
+  EXPECT_NE(millrace.log().find("clickhouse.password: <redacted>"), std::string::npos);
+  EXPECT_EQ(millrace.log().find(kPassword), std::string::npos) << "the log holds the password";
+  EXPECT_EQ(millrace.stop(), 0);
+}
+
 TEST_F(WaitingTest, CheckNamesTheRightsThatAreMissing) {
   kafka().create_topic(name(), kPartitions);
   std::string xml = users(kPassword);

@@ -30,6 +30,10 @@ std::map<std::string, std::string> sanitizer_environment() {
 Millrace::Millrace(std::filesystem::path folder, const std::string& config)
     : folder_(std::move(folder)), config_file_(folder_ / "millrace.yaml"), port_(free_port()) {
   std::filesystem::create_directories(folder_);
+  configure(config);
+}
+
+void Millrace::configure(const std::string& config) const {
   write_file(config_file_,
              config + "\nadmin: {listen: '127.0.0.1:" + std::to_string(port_) + "'}\n");
 }

@@ -23,6 +23,9 @@ class Millrace {
   Millrace(std::filesystem::path folder, const std::string& config);
   ~Millrace();
 
+  // Another configuration, for the next start or a reload.
+  void configure(const std::string& config) const;
+
   // `stop_at`: a point at which it stops by itself, see pipeline/stop_hook.h.
   void start(const std::string& stop_at = {});
   void signal(int signal_number) { process_->signal(signal_number); }
@@ -35,6 +38,7 @@ class Millrace {
   bool running() { return process_ && process_->running(); }
 
   HttpReply get(const std::string& path) const { return http_request(port_, path); }
+  HttpReply post(const std::string& path) const { return http_request(port_, path, " "); }
   // Sum of a metric's samples whose labels contain all the given texts, `table="events"` say;
   // nothing if there is none.
   std::optional<double> metric(const std::string& name,

@@ -42,11 +42,22 @@ TEST(AdminAccess, WithATokenWhoeverHasItMayAndNobodyElse) {
 
 class Actions : public testing::Test {
  protected:
-  AdminReply post(const std::string& path) { return carry_out(actions_, path); }
+  AdminReply post(const std::string& path, const AdminQuery& query = {}) {
+    return carry_out(actions_, path, query);
+  }
 
   std::vector<std::string> done_;
   AdminActions actions_{
+      .reload =
+          [] {
+            return AdminReply{422, "{}"};
+          },
       .drain = [this] { done_.emplace_back("drain"); },
+      .set_log_level =
+          [this](const std::string& level) {
+            if (level != "debug") throw std::invalid_argument("no such level");
+            done_.push_back(level);
+          },
       .pipelines =
           [] {
             return std::vector<std::string>{"a", "b/pause"};
@@ -57,16 +68,24 @@ class Actions : public testing::Test {
 
 TEST_F(Actions, EachIsFoundByItsPath) {
   EXPECT_EQ(post("/drain").status, 202);
+  EXPECT_EQ(post("/reload").status, 422);
+  EXPECT_EQ(post("/log-level", {{"level", "debug"}}).json, R"({"level":"debug"})");
   EXPECT_EQ(post("/pipelines/a/pause").json, R"({"pipeline":"a","paused":true})");
   EXPECT_EQ(post("/pipelines/a/resume").json, R"({"pipeline":"a","paused":false})");
   EXPECT_EQ(post("/pipelines/b/pause/pause").status, 200);
-  EXPECT_THAT(done_, ElementsAre("drain", "a off", "a on", "b/pause off"));
+  EXPECT_THAT(done_, ElementsAre("drain", "debug", "a off", "a on", "b/pause off"));
 }
 
 TEST_F(Actions, AnUnknownPipelineIs404AndNamesThoseThatThereAre) {
   const AdminReply reply = post("/pipelines/c/pause");
   EXPECT_EQ(reply.status, 404);
   EXPECT_THAT(reply.json, HasSubstr("there is a, b/pause"));
+  EXPECT_THAT(done_, ElementsAre());
+}
+
+TEST_F(Actions, ALogLevelThatThereIsNotIs400) {
+  EXPECT_EQ(post("/log-level").status, 400);
+  EXPECT_EQ(post("/log-level", {{"level", "loud"}}).status, 400);
   EXPECT_THAT(done_, ElementsAre());
 }
 

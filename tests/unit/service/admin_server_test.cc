@@ -169,6 +169,16 @@ TEST_F(AdminServerTest, ActionsAreTakenByPostOnly) {
   EXPECT_EQ(drains, 1);
 }
 
+TEST_F(AdminServerTest, AnActionGetsTheQueryOfItsRequest) {
+  std::string level;
+  AdminHandlers acting = handlers();
+  acting.actions.set_log_level = [&](const std::string& wanted) { level = wanted; };
+  start(acting);
+  EXPECT_EQ(body_of(request(server->port(), "POST", "/log-level?level=de%62ug")),
+            "{\"level\":\"debug\"}\n");
+  EXPECT_EQ(level, "debug");
+}
+
 TEST_F(AdminServerTest, AnActionWithoutItsTokenIs401AndChangesNothing) {
   bool drained = false;
   AdminHandlers guarded = handlers();

@@ -226,6 +226,8 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_lanes{pipeline=\"p\"}"), 2);
   EXPECT_EQ(sample("millrace_lanes_paused{pipeline=\"p\"}"), 1);
   EXPECT_EQ(sample("millrace_pipeline_paused{pipeline=\"p\"}"), 1);
+  EXPECT_EQ(sample("millrace_config_last_reload_successful"), 0);
+  EXPECT_EQ(sample("millrace_config_last_reload_success_timestamp_seconds"), 1'700'000'000);
   EXPECT_EQ(sample("millrace_source_messages_total{pipeline=\"p\",source=\"kafka\"}"), 41);
   EXPECT_EQ(sample("millrace_source_bytes_total{pipeline=\"p\",source=\"kafka\"}"), 42);
   EXPECT_EQ(sample("millrace_source_commits_total{pipeline=\"p\",source=\"kafka\"}"), 43);
