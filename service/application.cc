@@ -8,9 +8,11 @@
 #include "service/clickhouse_monitor.h"
 #include "service/config_reload.h"
 #include "service/dead_letters/archive.h"
+#include "service/descriptor_check.h"
 #include "service/metrics.h"
 #include "service/sources/kafka_reader.h"
 #include "service/status.h"
+#include "service/supervisor.h"
 #include "service/target_catalog.h"
 #include "service/version.h"
 
@@ -119,6 +121,8 @@ struct Application::Parts {
   std::vector<std::string> not_ready_reasons() const;
   std::vector<std::string> faults() const;
 
+  ReloadResult reload();
+
   void start();
   ExitCode drain();
   void abort();
@@ -140,6 +144,7 @@ struct Application::Parts {
   ConfigReloader reloader;
   std::unique_ptr<StatusGatherer> status;
   std::unique_ptr<AdminServer> admin;
+  Supervisor supervisor = Supervisor::from_environment();
 };
 
 BlockSenderFactory Application::Parts::sender_factory() {
@@ -209,7 +214,7 @@ AdminActions Application::Parts::admin_actions() {
   return {.token = [this] { return admin_token.get(); },
           .reload =
               [this] {
-                const ReloadResult result = reloader.reload();
+                const ReloadResult result = reload();
                 return AdminReply{result.faults.empty() ? 200 : 422, to_json(result)};
               },
           .drain = [this] { end.request(Ending::kDrain); },
@@ -258,12 +263,25 @@ void Application::Parts::apply(const Config& before, const Config& after) {
   queue.unpark_all();  // what waited may be possible now
 }
 
+ReloadResult Application::Parts::reload() {
+  supervisor.reloading();
+  ReloadResult result = reloader.reload();
+  supervisor.ready();
+  return result;
+}
+
 void Application::Parts::start() {
+  const std::size_t descriptors = status->gather().process.max_fds;
+  if (const std::string warning = descriptor_warning(config, descriptors); !warning.empty())
+    log({LogLevel::kWarning, "", warning, {}});
   admin->start();  // first: whoever waits for us can see why
   monitor.start();
   workers.start();
   for (auto& each : pipelines) each.pipeline->start();
   reloader.start();
+  // Not when the servers answer: that a server is down is no reason to be started again.
+  supervisor.ready();
+  supervisor.start_watchdog([this] { return faults().empty(); });
   log({LogLevel::kInfo,
        "started",
        "millrace runs",
@@ -274,6 +292,7 @@ void Application::Parts::start() {
 }
 
 ExitCode Application::Parts::drain() {
+  supervisor.stopping();
   const std::chrono::milliseconds patience = grace.get();
   const SteadyTime deadline = std::chrono::steady_clock::now() + patience;
   log({LogLevel::kInfo,
@@ -290,6 +309,7 @@ ExitCode Application::Parts::drain() {
   workers.stop();
   monitor.stop();
   reloader.stop();
+  supervisor.stop();
   admin->stop();
   if (end.ending() == Ending::kAbort) return ExitCode::kStopped;
   if (complete) {
@@ -330,7 +350,7 @@ ExitCode Application::run() {
   return parts_->drain();
 }
 
-void Application::reload() { parts_->reloader.reload(); }
+void Application::reload() { parts_->reload(); }
 
 void Application::request_drain() { parts_->end.request(Ending::kDrain); }
 

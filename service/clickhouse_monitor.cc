@@ -1,5 +1,9 @@
 #include "service/clickhouse_monitor.h"
 
+#include <cstdlib>
+
+#include "service/clock_check.h"
+
 namespace millrace {
 namespace {
 
@@ -59,8 +63,16 @@ void ClickHouseMonitor::ask() {
   std::string reason, version;
   try {
     const InFlight in_flight(queries_in_flight_);
-    version = client_.raw_query("SELECT version()", {.format = "TSVRaw"});
-    while (!version.empty() && version.back() == '\n') version.pop_back();
+    const auto asked = std::chrono::system_clock::now();
+    const std::string answer = client_.raw_query(
+        "SELECT version(), toUnixTimestamp64Milli(now64(3))", {.format = "TSVRaw"});
+    version = answer.substr(0, answer.find('\t'));
+    if (version.size() < answer.size()) {
+      const std::chrono::milliseconds since_epoch(
+          std::strtoll(answer.c_str() + version.size() + 1, nullptr, 10));
+      check_clock(clock_warning(std::chrono::system_clock::time_point(since_epoch), asked,
+                                std::chrono::system_clock::now()));
+    }
   } catch (const std::exception& error) {
     reason = std::string("ClickHouse: ") + error.what();
   }
@@ -77,6 +89,17 @@ void ClickHouseMonitor::ask() {
           "clickhouse_not_ready",
           "ClickHouse does not answer; trying again until it does",
           {{"error", reason}}});
+  }
+}
+
+// Once when it begins, and once when it is over.
+void ClickHouseMonitor::check_clock(const std::string& warning) {
+  if (warning.empty() == clock_warning_.empty()) return;
+  clock_warning_ = warning;
+  if (warning.empty()) {
+    log_({LogLevel::kInfo, "", "the clocks of this host and of ClickHouse agree again", {}});
+  } else {
+    log_({LogLevel::kWarning, "", warning, {}});
   }
 }
 

@@ -2,7 +2,8 @@
 //
 // Readiness must not depend on data flowing: a quiet topic says nothing about ClickHouse. The
 // question is `SELECT version()` with the configured user and database, so that a wrong password
-// shows, too. It never stops anything: workers find out for themselves and retry.
+// shows, too. It never stops anything: workers find out for themselves and retry. The answer also
+// has the server's time: a clock that is wrong is said in the log.
 #pragma once
 
 #include <string>
@@ -33,6 +34,7 @@ class ClickHouseMonitor {
  private:
   void run();
   void ask();
+  void check_clock(const std::string& warning);
   bool wait_for_next();  // false: stop
 
   Client client_;
@@ -43,6 +45,7 @@ class ClickHouseMonitor {
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::string reason_ GUARDED_BY(mutex_) = "ClickHouse: not asked yet";
   std::string version_ GUARDED_BY(mutex_);
+  std::string clock_warning_;  // the last one; of the thread
   std::thread thread_;
 };
 
