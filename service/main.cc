@@ -11,6 +11,7 @@
 
 #include "service/commands/admin.h"
 #include "service/commands/commands.h"
+#include "service/commands/manual.h"
 #include "service/version.h"
 
 namespace {
@@ -39,6 +40,7 @@ struct Arguments {
   millrace::InsertArguments insert;
   millrace::DeadLettersArguments dead_letters;
   millrace::AdminArguments admin;
+  std::string manual;  // man, bash or zsh
 };
 
 // Commands that ask a running service, and what they do.
@@ -87,10 +89,29 @@ int insert(Arguments arguments) {
   return millrace::insert(arguments.insert);
 }
 
+// What deploy/ installs; hidden, as it is of use to the build only.
+void add_manual(CLI::App& app, std::string& manual) {
+  app.add_subcommand("manual", "Print the man page, or a completion for a shell.")
+      ->group("")
+      ->add_option("what", manual, "man, bash or zsh.")
+      ->required()
+      ->check(CLI::IsMember({"man", "bash", "zsh"}));
+}
+
+void print_manual(const CLI::App& app, const std::string& manual) {
+  if (manual == "man") millrace::print_man_page(app, std::cout);
+  if (manual == "bash") millrace::print_bash_completion(app, std::cout);
+  if (manual == "zsh") millrace::print_zsh_completion(app, std::cout);
+}
+
 // The command that the arguments ask for.
 ExitCode dispatch(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("config-reference")) {
     millrace::print_config_reference(std::cout);
+    return ExitCode::kOk;
+  }
+  if (app.got_subcommand("manual")) {
+    print_manual(app, arguments.manual);
     return ExitCode::kOk;
   }
   if (app.got_subcommand("check"))
@@ -242,6 +263,7 @@ int run(int argc, char** argv) {
   add_insert(app, arguments);
   add_dead_letters(app, arguments);
   add_admin_commands(app, arguments);
+  add_manual(app, arguments.manual);
   constexpr int kBadConfig = static_cast<int>(ExitCode::kBadConfig);
   if (argc > 1 && argv[1][0] != '-' && !is_command(app, argv[1])) return kBadConfig;
   try {
