@@ -132,16 +132,15 @@ struct Page {
 class Pages {
  public:
   explicit Pages(const AdminHandlers& handlers)
-      : pages_{
-            {"/metrics",
-             [handlers] {
-               return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
-             }},
-            {"/livez", [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
-            {"/readyz", [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
-            {"/status", [handlers] {
-               return Reply{.content_type = kJson, .body = handlers.status()};
-             }}},
+      : pages_{{"/metrics",
+                [handlers] {
+                  return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
+                }},
+               {"/livez", [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
+               {"/readyz",
+                [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
+               {"/status",
+                [handlers] { return Reply{.content_type = kJson, .body = handlers.status()}; }}},
         actions_(handlers.actions) {
     for (const PageFile& file : page_files()) {
       pages_.push_back({file.path, [file] {
