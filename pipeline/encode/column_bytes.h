@@ -14,19 +14,21 @@ namespace millrace {
 class ColumnBytes {
  public:
   // Room for n bytes behind the last one.
-  void ensure(std::size_t n) {
+  [[gnu::always_inline]] void ensure(std::size_t n) {
     if (capacity_ - size_ < n) grow(n);
   }
   char* end() noexcept { return data_.get() + size_; }
   void advance(std::size_t n) noexcept { size_ += n; }  // REQUIRES: n bytes were ensured
 
+  // Always in line, as with the other functions of which a row needs many: over the whole program
+  // the compiler's limit of growth leaves out some.
   template <class T>
-  void append_value(const T& value) {
+  [[gnu::always_inline]] void append_value(const T& value) {
     ensure(sizeof value);
     std::memcpy(end(), &value, sizeof value);
     size_ += sizeof value;
   }
-  void append(std::string_view text) {
+  [[gnu::always_inline]] void append(std::string_view text) {
     ensure(text.size());
     if (!text.empty()) std::memcpy(end(), text.data(), text.size());
     size_ += text.size();

@@ -87,7 +87,7 @@ using ColumnWriterPtr = std::unique_ptr<ColumnWriter>;
 
 // What every reader of a value does, at the top and within a composite type. False: it was null for
 // a type without nulls, and a default was appended.
-inline bool read_or_default(ColumnWriter& column, JsonCursor& in) {
+[[gnu::always_inline]] inline bool read_or_default(ColumnWriter& column, JsonCursor& in) {
   if (in.peek() == 'n' && !column.takes_null()) {
     in.expect("null");
     column.append_for_null(in);

@@ -11,7 +11,7 @@ namespace {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // 100 and more if it is no number of two digits.
-unsigned two_digits(const char* at) {
+[[gnu::always_inline]] inline unsigned two_digits(const char* at) {
   const auto tens = static_cast<unsigned>(at[0] - '0'), ones = static_cast<unsigned>(at[1] - '0');
   return tens > 9 || ones > 9 ? 1000 : tens * 10 + ones;
 }

@@ -19,7 +19,7 @@ std::uint64_t load(const char* from) {
 }
 
 // Words that overlap instead of a last one that is cut: no loop over single bytes.
-std::uint64_t hash_of(std::string_view text) {
+[[gnu::always_inline]] inline std::uint64_t hash_of(std::string_view text) {
   std::uint64_t hash = 0x9e3779b97f4a7c15u ^ text.size();
   const auto mix = [&hash](std::uint64_t word) {
     hash = (hash ^ word) * 0xff51afd7ed558ccdu;

@@ -209,15 +209,6 @@ NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
             std::string(name));
 }
 
-void NativeEncoder::read_value(Field& field, JsonCursor& in) {
-  if (in.peek() == 'n' && !field.column->takes_null && field.column->has_default) {
-    in.expect("null");
-    append_missing(field);
-  } else {
-    read_or_default(*field.writer, in);
-  }
-}
-
 void NativeEncoder::append_missing(Field& field) {
   ++field.missing;
   missed_.push_back(&field);

@@ -144,4 +144,13 @@ class NativeEncoder {
   bool skipped_fields_ = false;  // of the block
 };
 
+[[gnu::always_inline]] inline void NativeEncoder::read_value(Field& field, JsonCursor& in) {
+  if (in.peek() == 'n' && !field.column->takes_null && field.column->has_default) {
+    in.expect("null");
+    append_missing(field);
+  } else {
+    read_or_default(*field.writer, in);
+  }
+}
+
 }  // namespace millrace

@@ -43,7 +43,7 @@ inline std::uint32_t eight_digits(std::uint64_t word) {
 }
 
 // Digits as they come, modulo 2^64; their number is added to `count`.
-inline std::uint64_t read_digits(JsonCursor& in, unsigned& count) {
+[[gnu::always_inline]] inline std::uint64_t read_digits(JsonCursor& in, unsigned& count) {
   const char* at = in.at;
   std::uint64_t value = 0;
   if constexpr (std::endian::native == std::endian::little) {
