@@ -44,6 +44,9 @@ constexpr InsertSetting kInsertSettings[] = {
     // Rows that do not parse are an error, never skipped in silence.
     {"input_format_allow_errors_num", "0", For::kParsed},
     {"input_format_allow_errors_ratio", "0", For::kParsed},
+    // The first message of a block is no header, even if it looks like one.
+    {"input_format_csv_detect_header", "0", For::kParsed},
+    {"input_format_tsv_detect_header", "0", For::kParsed},
     // A value without a column is an error, too, unless the user says otherwise.
     {"input_format_skip_unknown_fields", "0", For::kParsed},
     {"date_time_input_format", "best_effort", For::kTimestamp},
