@@ -86,7 +86,7 @@ Config with_live_password(Config config, const LiveValue<std::string>& password)
 // In the order of the data flow; destroyed the other way round, so that nothing outlives what it
 // uses.
 struct Application::Parts {
-  Parts(Config given, ConfigFile file, Logger& to)
+  Parts(Config given, const ConfigFile& file, Logger& to)
       : password(given.clickhouse.client.password),
         admin_token(given.admin.token),
         grace(given.shutdown.grace),
@@ -333,8 +333,8 @@ void Application::Parts::abort() {
   http_sessions.abort();
 }
 
-Application::Application(Config config, ConfigFile file, Logger& logger)
-    : parts_(std::make_unique<Parts>(std::move(config), std::move(file), logger)) {}
+Application::Application(Config config, const ConfigFile& file, Logger& logger)
+    : parts_(std::make_unique<Parts>(std::move(config), file, logger)) {}
 
 Application::~Application() = default;
 

@@ -23,7 +23,7 @@ enum class ExitCode {
 class Application {
  public:
   // `config` is what `file` says; the logger must outlive it.
-  Application(Config config, ConfigFile file, Logger& logger);
+  Application(Config config, const ConfigFile& file, Logger& logger);
   ~Application();
 
   // Until a drain or an abort was requested and carried out.

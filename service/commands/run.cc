@@ -82,11 +82,11 @@ void block_signals() {
 }
 
 ExitCode run_service(const std::filesystem::path& config_file) {
-  ConfigFile file = read_config_file(config_file);
+  const ConfigFile file = read_config_file(config_file);
   Config config = parse_config(file.text, file.name);
   Logger logger(config.log);
   try {
-    Application application(std::move(config), std::move(file), logger);
+    Application application(std::move(config), file, logger);
     const SignalThread signals(application, logger.sink());
     return application.run();
   } catch (const std::exception& error) {

@@ -64,8 +64,7 @@ std::vector<MessageCases> message_cases() {
         "1\t2\tx\t\\N\t3\n2\t3\ty\t\\N\t4",
         "1\t2\tx\t\\N\t3\n\n",
         "1\t2\tx\t\\N\t3\r\n2\t3\ty\t\\N\t4",
-        "\xef\xbb\xbf"
-        "1\t2\tx\t\\N\t3",
+        "\357\273\2771\t2\tx\t\\N\t3",
         "1\t2\tx\t\\N",
         "1\t2\tx\t\\N\t",
         "1\t2\tx\t\\N\t3\t4",
@@ -104,8 +103,7 @@ std::vector<MessageCases> message_cases() {
         "1,2,x,\\N,3,y,6\r",
         "1,2,x,\\N,3,y,6\n2,3,x,\\N,3,y,7",
         "1,2,x,\\N,3,y,6\n\n",
-        "\xef\xbb\xbf"
-        "1,2,x,\\N,3,y,6",
+        "\357\273\2771,2,x,\\N,3,y,6",
         "1,2,x,\\N,3,y",
         "1,2,x,\\N,3,y,",
         "1,2,x,\\N,3,y,6,7",

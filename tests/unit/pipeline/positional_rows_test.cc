@@ -1,5 +1,4 @@
 // Rows without names: JSONCompactEachRow, TSV, CSV.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +13,6 @@
 namespace millrace {
 namespace {
 
-using testing::HasSubstr;
 using namespace std::string_literals;
 
 const std::vector<TableColumn> kTable = {{"a", "UInt8", "", ""},
