@@ -175,13 +175,10 @@ constexpr struct {
 }  // namespace
 
 ColumnWriterPtr make_number_writer(std::string_view type, bool precise, bool tabs) {
-  if (ColumnWriterPtr writer = precise ? make_float<true>(type) : make_float<false>(type)) {
-    return writer;
-  }
   for (const auto& maker : kMakers) {
     if (maker.type == type) return maker.make(tabs);
   }
-  return nullptr;
+  return precise ? make_float<true>(type) : make_float<false>(type);
 }
 
 }  // namespace millrace
