@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "pipeline/table_sql.h"
+
 namespace millrace {
 namespace {
 
@@ -29,17 +31,15 @@ EncodeFacts ask_encode_facts(Client& client, std::string_view table,
   facts.context.settings.insert(insert_settings.begin(), insert_settings.end());
   const std::string rows = client.raw_query(
       settings_query(), {.format = "TabSeparatedRaw", .settings = insert_settings});
-  for (std::size_t at = 0; at < rows.size();) {
-    const std::size_t tab = std::min(rows.find('\t', at), rows.size());
-    const std::size_t end = std::min(rows.find('\n', tab), rows.size());
-    const std::string name = rows.substr(at, tab - at);
-    const std::string value = tab < end ? rows.substr(tab + 1, end - tab - 1) : std::string();
+  for (const std::string& row : answer_lines(rows)) {
+    const std::size_t tab = std::min(row.find('\t'), row.size());
+    const std::string name = row.substr(0, tab);
+    const std::string value = tab < row.size() ? row.substr(tab + 1) : std::string();
     if (name == "timezone()") {
       facts.context.time_zone = value;
     } else {
       facts.context.settings[name] = value;
     }
-    at = end + 1;
   }
   for (ColumnDescription& column : client.describe_table(table)) {
     facts.columns.push_back({std::move(column.name), std::move(column.type),

@@ -12,15 +12,11 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{10};
 
-// The service may listen on all addresses of this host; it is asked on one of them.
 Endpoint admin_endpoint(const AdminConfig& admin) {
   if (admin.port == 0)
     throw UsageError(
         "admin.listen has port 0, so nobody knows the port: set one, or send a signal");
-  std::string host = admin.host;
-  if (host == "0.0.0.0") host = "127.0.0.1";
-  if (host == "::") host = "::1";
-  return {.host = host, .port = admin.port};
+  return {.host = admin_host(admin), .port = admin.port};
 }
 
 // The body of the answer to a POST; throws std::runtime_error where it is no success.
@@ -54,6 +50,12 @@ std::vector<std::string> targets(const std::string& command, const AdminArgument
 }
 
 }  // namespace
+
+std::string admin_host(const AdminConfig& admin) {
+  if (admin.host == "0.0.0.0") return "127.0.0.1";
+  if (admin.host == "::") return "::1";
+  return admin.host;
+}
 
 int admin_command(const std::string& command, const AdminArguments& arguments) {
   const Config config = load_config(arguments.config_file);

@@ -7,6 +7,11 @@
 
 namespace millrace {
 
+struct AdminConfig;
+
+// Where to ask a service that may listen on all addresses of this host.
+std::string admin_host(const AdminConfig& admin);
+
 struct AdminArguments {
   std::string config_file;
   std::vector<std::string> pipelines;  // of pause and resume; none: all of the configuration

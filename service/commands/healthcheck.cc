@@ -7,6 +7,7 @@
 #include <ostream>
 #include <string>
 
+#include "service/commands/admin.h"
 #include "service/commands/commands.h"
 
 namespace millrace {
@@ -16,17 +17,10 @@ namespace net = Poco::Net;
 
 constexpr int kPatienceSeconds = 4;  // whoever asks gives up after five
 
-// A server that listens on all addresses is asked on the nearest.
-std::string reachable(const std::string& host) {
-  if (host == "0.0.0.0") return "127.0.0.1";
-  if (host == "::") return "::1";
-  return host;
-}
-
 }  // namespace
 
 ExitCode healthcheck(const AdminConfig& admin, bool ready, std::ostream& out) {
-  const std::string host = reachable(admin.host);
+  const std::string host = admin_host(admin);
   try {
     net::HTTPClientSession session(host, admin.port);
     session.setTimeout(Poco::Timespan(kPatienceSeconds, 0));
