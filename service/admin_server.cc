@@ -29,8 +29,9 @@ namespace net = Poco::Net;
 using Poco::Net::HTTPResponse;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr int kThreads = 4;              // a scraper, a probe, a person, and one to spare
-constexpr int kWaitingConnections = 64;  // above it a connection is closed at once
+constexpr int kThreads = 4;                        // a scraper, a probe, a person, and one to spare
+constexpr int kWaitingConnections = 64;            // above it a connection is closed at once
+constexpr std::size_t kMostBodyBytes = 64 * 1024;  // nothing here takes a body
 
 // The page may load nothing but its own files and /status, and be put into no other one.
 constexpr const char* kContentSecurityPolicy =
@@ -191,12 +192,26 @@ class Pages {
   const AdminActions actions_;
 };
 
+// False when there is more than anybody has a reason to send. A connection that is closed with
+// something unread in it is reset, and the reply is lost with it.
+bool read_body(net::HTTPServerRequest& request) {
+  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return true;
+  std::istream& body = request.stream();
+  for (std::size_t bytes = 0; body.get() != std::istream::traits_type::eof(); ++bytes) {
+    if (bytes == kMostBodyBytes) return false;
+  }
+  return true;
+}
+
 class PageHandler : public net::HTTPRequestHandler {
  public:
   explicit PageHandler(const Pages& pages) : pages_(pages) {}
 
   void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
-    const Reply reply = make(request);
+    const Reply reply = read_body(request)
+                            ? make(request)
+                            : Reply{.status = HTTPResponse::HTTP_REQUESTENTITYTOOLARGE,
+                                    .body = "no body, please\n"};
     response.setStatusAndReason(reply.status);
     if (!reply.allow.empty()) response.set("Allow", reply.allow);
     if (reply.status == HTTPResponse::HTTP_UNAUTHORIZED) response.set("WWW-Authenticate", "Bearer");

@@ -17,6 +17,9 @@ namespace millrace::test {
 namespace {
 
 constexpr const char* kEndless = "SELECT number FROM system.numbers";
+// A server of many cores would fail before it has sent the first row.
+constexpr const char* kInSmallSteps =
+    " SETTINGS max_threads = 1, output_format_parallel_formatting = 0, max_block_size = 8192";
 
 class ClientStream : public WithClickHouse {
  protected:
@@ -134,7 +137,8 @@ TEST_P(CodedStream, FailureOnTheWayIsAnErrorWithItsCodeAndLeavesNoFile) {
   write_file(output, "of before");
   RawStream stream = client.raw_stream(
       "SELECT throwIf(number = 300000, 'no more of it'), randomPrintableASCII(30) "
-      "FROM system.numbers",
+      "FROM system.numbers" +
+          std::string(kInSmallSteps),
       {.query_id = "failing-" + std::string(content_coding(GetParam())), .accept = GetParam()});
   std::size_t seen = 0;
   const auto error = thrown_by<ClickHouseError>([&] {
@@ -181,7 +185,8 @@ INSTANTIATE_TEST_SUITE_P(AllCodecs, CodedStream,
                          });
 
 TEST_F(ClientStream, FailureReachesTheReaderOfAnIstream) {
-  RawStream stream = client().raw_stream("SELECT throwIf(number = 1000000) FROM system.numbers");
+  RawStream stream = client().raw_stream("SELECT throwIf(number = 1000000) FROM system.numbers" +
+                                         std::string(kInSmallSteps));
   const auto read_lines = [&] {
     for (std::string line; std::getline(stream.istream(), line);) {
     }

@@ -52,14 +52,18 @@ class Peer {
   std::string receive() {
     std::string all;
     char buffer[4096];
-    for (ssize_t got; (got = ::recv(fd_, buffer, sizeof buffer, 0)) > 0;) {
+    ssize_t got = 0;
+    while ((got = ::recv(fd_, buffer, sizeof buffer, 0)) > 0) {
       all.append(buffer, static_cast<std::size_t>(got));
     }
+    reset_ = got < 0;
     return all;
   }
+  bool was_reset() const { return reset_; }
 
  private:
   const int fd_;
+  bool reset_ = false;
   bool connected_ = false;
 };
 
@@ -129,6 +133,27 @@ TEST_F(AdminServerTest, ThePageMayLoadItsOwnFilesOnly) {
                                    Not(HasSubstr("innerHTML")), Not(HasSubstr("insertAdjacent"))))
         << script;
   }
+}
+
+// Many a client gives up a reply that a reset follows.
+TEST_F(AdminServerTest, ABodyThatNobodyNeedsCostsNoReply) {
+  constexpr std::size_t kMostBytes = 65536;
+  AdminHandlers with = handlers();
+  std::atomic<int> drained = 0;
+  with.actions.drain = [&] { ++drained; };
+  start(with);
+  const auto post = [&](std::size_t bytes) {
+    Peer peer(server->port());
+    peer.send("POST /drain HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(bytes) +
+              "\r\n\r\n" + std::string(bytes, ' '));
+    const std::string reply = peer.receive();
+    EXPECT_TRUE(bytes > kMostBytes || !peer.was_reset());
+    return reply;
+  };
+  EXPECT_THAT(post(kMostBytes), StartsWith("HTTP/1.1 202 "));
+  EXPECT_EQ(drained, 1);
+  EXPECT_THAT(post(kMostBytes + 1), StartsWith("HTTP/1.1 413 "));
+  EXPECT_EQ(drained, 1);
 }
 
 TEST_F(AdminServerTest, HeadIsGetWithoutTheBody) {
