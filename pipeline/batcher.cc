@@ -35,8 +35,14 @@ std::optional<CutReason> Batcher::full() const noexcept {
   return std::nullopt;
 }
 
+std::optional<CutReason> Batcher::enough() const noexcept {
+  if (rows_ == 0) return std::nullopt;
+  if (rows_ >= limits_.enough_rows()) return CutReason::kRows;
+  if (bytes_ >= limits_.enough_bytes()) return CutReason::kBytes;
+  return std::nullopt;
+}
+
 std::optional<CutReason> Batcher::due(SteadyTime now) const noexcept {
-  if (const auto reason = full()) return reason;
   const auto when = deadline();
   if (when && now >= *when) return CutReason::kAge;
   return std::nullopt;

@@ -72,6 +72,8 @@ class BlockQueue {
 
   std::size_t queued() const noexcept;  // without the parked ones
   std::size_t parked() const;
+  // Workers that wait in pop() and for which no block is queued.
+  std::size_t wanted() const noexcept;
   double oldest_age_seconds(SteadyTime now) const;  // of queued and parked; 0 when there are none
 
  private:

@@ -60,10 +60,12 @@ std::string remedy_for(int code, const std::string& table) {
     case 243:  // NOT_ENOUGH_SPACE
       return "the server's disk is full: free some space";
     case 241:  // MEMORY_LIMIT_EXCEEDED
-      return "the server is short of memory: lower `batch.max_bytes` or `workers.count`, or give "
+      return "the server is short of memory: lower `batch.target_bytes` or `workers.count`, or "
+             "give "
              "it more";
     case 252:  // TOO_MANY_PARTS
-      return "the server has too many parts: raise `batch.max_rows` and `batch.max_age` for fewer "
+      return "the server has too many parts: raise `batch.target_rows` and `batch.max_age` for "
+             "fewer "
              "and larger inserts";
     default:
       return "";

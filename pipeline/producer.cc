@@ -38,8 +38,9 @@ Lane::Lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTa
       batcher_(limits),
       cut_start_(start),
       next_offset_(start),
-      stride_(target_->boundary == Boundary::kStride ? static_cast<std::int64_t>(limits.max_rows)
-                                                     : 0) {}
+      stride_(target_->boundary == Boundary::kStride
+                  ? static_cast<std::int64_t>(limits.enough_rows())
+                  : 0) {}
 
 Producer::Producer(ByteBudget& budget, BlockQueue& queue, const FlowControl& flow,
                    LaneRegistry& registry)
@@ -96,7 +97,7 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
     const std::size_t needed = BlockBuffer::bytes_needed(record, lane.layout_);
     if (needed > budget_.limit()) return AppendResult::kTooLarge;
     if (!must_take(lane)) {
-      cut_all(CutReason::kBudget);
+      make_room();
       return AppendResult::kBudgetSpent;
     }
     lane.open_->append_anyway(record);
@@ -105,10 +106,27 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
   lane.batcher_.add(1, lane.open_->used_bytes() - used_before, now);
   if (lane.replaying() || lane.stride_ > 0) {
     cut_borders_below(lane, lane.next_offset_);
-  } else if (const auto reason = lane.batcher_.full()) {
+  } else if (const auto reason = full(lane)) {
     cut(lane, *reason);
   }
   return AppendResult::kAppended;
+}
+
+std::optional<CutReason> Producer::full(const Lane& lane) const {
+  if (const auto reason = lane.batcher_.full()) return reason;
+  const auto reason = lane.batcher_.enough();
+  return reason && may_grow() ? std::nullopt : reason;
+}
+
+// Those that wait and that no held block is meant for.
+std::size_t Producer::workers_wanting() const {
+  const std::size_t waiting = queue_.wanted();
+  return waiting - std::min(waiting, held_blocks_);
+}
+
+// What is cut now would wait for a worker. Only while the budget has room for what comes meanwhile.
+bool Producer::may_grow() const {
+  return workers_wanting() == 0 && budget_.used() / 3 < budget_.limit() / 4;
 }
 
 // A planned block has the borders that it has: it can't be cut to make room. When nothing is in
@@ -117,6 +135,25 @@ bool Producer::must_take(const Lane& lane) const {
   return lane.replaying() && nothing_in_flight() &&
          std::all_of(lanes_.begin(), lanes_.end(),
                      [](const auto& each) { return each->open_ == nullptr || each->replaying(); });
+}
+
+// Memory gets free when blocks end. While all workers are busy with some nothing need be cut for
+// it, and what is open can become large; a worker that waits gets the largest.
+void Producer::make_room() {
+  std::size_t wanted = nothing_in_flight() ? 1 : 0;
+  wanted = std::max(wanted, workers_wanting());
+  std::vector<Lane*> open;
+  for (const auto& lane : lanes_) {
+    if (lane->open_ != nullptr) open.push_back(lane.get());
+  }
+  std::sort(open.begin(), open.end(), [](const Lane* a, const Lane* b) {
+    return a->open_->used_bytes() > b->open_->used_bytes();
+  });
+  for (Lane* lane : open) {
+    if (wanted == 0) return;
+    cut(*lane, CutReason::kBudget);
+    if (lane->open_ == nullptr) --wanted;
+  }
 }
 
 // Cuts at the planned ends, then at the strides' borders, that are `offset` or below: the source
@@ -171,8 +208,9 @@ void Producer::cut_due(SteadyTime now) {
   take_limits();
   for (const auto& lane : lanes_) {
     if (lane->replaying() || lane->stride_ > 0) continue;
-    if (const auto reason = lane->batcher_.due(now)) {
-      cut(*lane, *reason);
+    const auto reason = full(*lane);
+    if (const auto why = reason ? reason : lane->batcher_.due(now)) {
+      cut(*lane, *why);
     } else if (lane->batcher_.empty() && lane->progress_->unfinished() == 0) {
       cut(*lane, CutReason::kAge);  // only skipped records: the position moves over them
     }
@@ -223,6 +261,7 @@ void Producer::seal(Lane& lane, CutReason reason) {
   if (reason == CutReason::kPlanned) block->unknown_since = lane.planned_at_;
   if (lane.plans_ && !lane.replaying()) {
     lane.held_.push_back(std::move(block));
+    ++held_blocks_;
     stop_at(StopPoint::kCut);
   } else {
     inlet_.push(std::move(block));
@@ -240,6 +279,7 @@ void Producer::planned(Lane& lane, std::int64_t end) {
     stop_at(StopPoint::kPlanned);
     inlet_.push(std::move(lane.held_.front()));
     lane.held_.pop_front();
+    --held_blocks_;
   }
 }
 
@@ -247,6 +287,7 @@ void Producer::forget_unplanned(Lane& lane) {
   if (!lane.held_.empty()) {
     lane.cut_start_ = lane.held_.front()->cut.first;
     lane.progress_->forget_from(lane.cut_start_);
+    held_blocks_ -= lane.held_.size();
     lane.held_.clear();
   }
   forget_open(lane);
@@ -295,6 +336,7 @@ void Producer::close_lane(Lane& lane) {
   const std::shared_ptr<LaneProgress> progress = lane.progress_;
   progress->abandon();
   registry_.remove(*progress);
+  held_blocks_ -= lane.held_.size();
   std::erase_if(lanes_, [&](const auto& known) { return known.get() == &lane; });
   queue_.unpark(*progress);
 }

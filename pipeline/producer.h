@@ -63,8 +63,7 @@ class Lane {
 
 enum class AppendResult {
   kAppended,
-  kBudgetSpent,  // nothing was taken: what is open has been cut, so that memory gets free; try
-                 // again
+  kBudgetSpent,  // nothing was taken: memory gets free as blocks end; try again
   kTooLarge,     // the record does not fit into the whole budget; it can never be taken
 };
 
@@ -135,6 +134,10 @@ class Producer {
   Lane& add_lane(std::shared_ptr<LaneProgress> progress, std::shared_ptr<const TableTarget> target,
                  std::int64_t offset);
   bool must_take(const Lane& lane) const;
+  std::optional<CutReason> full(const Lane& lane) const;
+  bool may_grow() const;
+  std::size_t workers_wanting() const;
+  void make_room();
   void cut_borders_below(Lane& lane, std::int64_t offset);
   void cut_stride(Lane& lane, CutReason reason);
   void forget_open(Lane& lane);
@@ -147,6 +150,7 @@ class Producer {
   BatchLimits batch_;  // as they were at the last look
   LaneRegistry& registry_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::size_t held_blocks_ = 0;  // of all lanes
 };
 
 }  // namespace millrace

@@ -43,7 +43,7 @@ std::string_view to_string(Delivery delivery);
 // Where a lane may be cut.
 enum class Boundary {
   kFilled,  // where a block is full or old
-  // Only at offsets that are multiples of batch.max_rows: borders, and with them tokens, that do
+  // Only at offsets that are multiples of batch.target_rows: borders, and with them tokens, that do
   // not depend on when, by whom and how often a lane is read. What is behind the last one waits.
   kStride,
 };

@@ -51,8 +51,9 @@ std::string_view limiting_stage_advice(Stage stage) {
     case Stage::kSend:
       return "Sending limits: use a faster network to ClickHouse, or more endpoints.";
     case Stage::kServer:
-      return "ClickHouse limits: see the lanes that wait, raise `batch.max_rows` and "
-             "`batch.max_bytes`, then `workers.count`; else give ClickHouse more cores.";
+      return "ClickHouse limits: see the lanes that wait, raise `batch.target_rows`, "
+             "`batch.target_bytes` and `batch.max_age`, then `workers.count`; else give ClickHouse "
+             "more cores.";
   }
   return "";
 }

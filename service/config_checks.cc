@@ -155,9 +155,11 @@ void check_memory(const Config& config, ConfigFaults& faults) {
     return;
   }
   for (std::size_t i = 0; i < config.pipelines.size(); ++i) {
-    const std::size_t block = config.pipelines[i].batch.max_bytes;
+    const BatchLimits& batch = config.pipelines[i].batch;
+    const std::size_t block = batch.enough_bytes();
     if (2 * block <= budget - prefetch) continue;
-    const std::string path = "pipelines[" + std::to_string(i) + "].batch.max_bytes";
+    const std::string path = "pipelines[" + std::to_string(i) + "].batch." +
+                             (batch.max_bytes < batch.target_bytes ? "max_bytes" : "target_bytes");
     faults.add(faults.line_of(path),
                path + " (" + print_bytes(block) + ") is too large for memory.budget (" +
                    print_bytes(budget) + "): beside the prefetch of all consumers (" +

@@ -264,17 +264,18 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "non_replicated_deduplication_window. exactly_once: nothing is sent to a table that "
           "can't give it; its lanes wait. at_least_once: nothing is written down. `millrace "
           "check` and /status tell what holds of each table."),
-      Flow::choice("boundary", FIELD(boundary),
-                   std::vector<std::pair<std::string, Boundary>>{{"filled", Boundary::kFilled},
-                                                                 {"stride", Boundary::kStride}},
-                   "Where a partition is cut into blocks. filled: where `batch` says. stride: only "
-                   "at offsets that are multiples of batch.max_rows, for back-fills: who reads the "
-                   "partition again from any such offset, even with its progress in Kafka lost, "
-                   "sends the same blocks under the same tokens, and ClickHouse drops those that "
-                   "it remembers. The rows behind the last multiple wait until it is reached; "
-                   "batch.max_bytes and batch.max_age do not count. memory.budget should hold "
-                   "batch.max_rows of each partition. A topic that is made anew under its name "
-                   "needs another group."),
+      Flow::choice(
+          "boundary", FIELD(boundary),
+          std::vector<std::pair<std::string, Boundary>>{{"filled", Boundary::kFilled},
+                                                        {"stride", Boundary::kStride}},
+          "Where a partition is cut into blocks. filled: where `batch` says. stride: only "
+          "at offsets that are multiples of batch.target_rows, for back-fills: who reads the "
+          "partition again from any such offset, even with its progress in Kafka lost, "
+          "sends the same blocks under the same tokens, and ClickHouse drops those that "
+          "it remembers. The rows behind the last multiple wait until it is reached; "
+          "the other limits of `batch` do not count. memory.budget should hold "
+          "batch.target_rows of each partition. A topic that is made anew under its name "
+          "needs another group."),
       Flow::choice(
           "on_expired_plan", FIELD(on_expired_plan),
           std::vector<std::pair<std::string, ExpiredPlan>>{{"stop", ExpiredPlan::kStop},
@@ -286,13 +287,18 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "their rows can be there twice. verify: rows are looked for by columns.topic, "
           "columns.partition and columns.offset, and those that are missing are sent."),
       Flow::live(Flow::count(
-          "batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
-          "A block is sent when it has so many rows; more makes fewer, larger parts and "
-          "holds more memory.")),
+          "batch.target_rows", FIELD(batch.target_rows), 1, 100'000'000,
+          "A block is sent when it has so many rows, but while all workers are busy it grows "
+          "on. Never more than batch.max_rows. More makes fewer, larger parts and holds more "
+          "memory.")),
       Flow::live(Flow::bytes(
-          "batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
-          "A block is sent when it has so many bytes; more makes fewer, larger parts and "
-          "holds more memory.")),
+          "batch.target_bytes", FIELD(batch.target_bytes), kKiB, kGiB,
+          "A block is sent when it has so many bytes, but while all workers are busy it grows "
+          "on. Never more than batch.max_bytes.")),
+      Flow::live(Flow::count("batch.max_rows", FIELD(batch.max_rows), 1, 100'000'000,
+                             "A block never has more rows, nor needs more to be sent.")),
+      Flow::live(Flow::bytes("batch.max_bytes", FIELD(batch.max_bytes), kKiB, kGiB,
+                             "A block is sent at the latest when it has so many bytes.")),
       Flow::live(
           Flow::duration("batch.max_age", FIELD(batch.max_age), milliseconds(1), kOneHour,
                          "A block is sent when its first row is so old; longer makes larger blocks "

@@ -110,7 +110,7 @@ TEST_F(ConfigTest, PrintedConfigHasDefaultsAndNoSecretAndIsAConfigAgain) {
   const ProgramResult printed = run(file, {"--print-config"});
   EXPECT_EQ(printed.exit_code, 0) << printed.output;
   EXPECT_EQ(printed.output.find("very secret"), std::string::npos) << printed.output;
-  EXPECT_NE(printed.output.find("max_rows: 100000"), std::string::npos) << printed.output;
+  EXPECT_NE(printed.output.find("target_rows: 100000"), std::string::npos) << printed.output;
 
   write_file(file, printed.output);
   const ProgramResult again = run(file, {"--print-config"});

@@ -26,6 +26,29 @@ TEST(BatcherTest, FullAtTheByteLimitAndNotOneBefore) {
   EXPECT_EQ(batcher.full(), CutReason::kBytes);
 }
 
+TEST(BatcherTest, EnoughAtTheTargetsAndFullAtTheMaxima) {
+  const BatchLimits limits{30, 1000, milliseconds(50), 3, 100};
+  Batcher rows(limits), bytes(limits);
+  rows.add(2, 1, kStart);
+  bytes.add(1, 99, kStart);
+  EXPECT_EQ(rows.enough(), std::nullopt);
+  EXPECT_EQ(bytes.enough(), std::nullopt);
+  rows.add(1, 1, kStart);
+  bytes.add(1, 1, kStart);
+  EXPECT_EQ(rows.enough(), CutReason::kRows);
+  EXPECT_EQ(bytes.enough(), CutReason::kBytes);
+  EXPECT_EQ(rows.full(), std::nullopt);
+  EXPECT_EQ(bytes.full(), std::nullopt);
+  EXPECT_EQ(rows.due(kStart + milliseconds(50)), CutReason::kAge);  // however large it may grow
+}
+
+TEST(BatcherTest, AMaximumBelowTheTargetIsTheTarget) {
+  Batcher batcher(BatchLimits{3, 1000, milliseconds(50), 30, 10'000});
+  batcher.add(3, 1, kStart);
+  EXPECT_EQ(batcher.enough(), CutReason::kRows);
+  EXPECT_EQ(BatchLimits({3, 1000, milliseconds(50), 30, 10'000}).enough_bytes(), 1000u);
+}
+
 TEST(BatcherTest, AgeCountsFromTheFirstRecordOfTheBlock) {
   Batcher batcher(kLimits);
   batcher.add(1, 1, kStart);

@@ -51,7 +51,7 @@ TEST(FailureTest, AdviceNamesWhatToChange) {
   EXPECT_THAT(advice(Disposition::kWait, 497), HasSubstr("GRANT INSERT, SELECT ON db.events"));
   EXPECT_THAT(advice(Disposition::kWait, 242), HasSubstr("system.replicas"));
   EXPECT_THAT(advice(Disposition::kWait, 243), HasSubstr("disk"));
-  EXPECT_THAT(advice(Disposition::kRetry, 252), HasSubstr("batch.max_rows"));
+  EXPECT_THAT(advice(Disposition::kRetry, 252), HasSubstr("batch.target_rows"));
   EXPECT_THAT(advice(Disposition::kRetry, 0), HasSubstr("clickhouse.endpoints"));
   EXPECT_THAT(advice(Disposition::kRetry, 0, "pool_timeout"),
               HasSubstr("clickhouse.pool.hard_limit"));

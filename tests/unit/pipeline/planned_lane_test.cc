@@ -1,7 +1,9 @@
 // A lane with exactly once: what is held back, what is built again, what is forgotten.
 #include <gtest/gtest.h>
 
+#include <future>
 #include <stdexcept>
+#include <thread>
 
 #include "pipeline/producer.h"
 #include "tests/unit/pipeline/fakes.h"
@@ -54,6 +56,24 @@ TEST_F(PlannedLane, HoldsWhatItCutUntilItsEndIsDurable) {
   EXPECT_EQ(pop(), nullptr);
   producer_->planned(lane, 16);
   EXPECT_EQ(pop()->cut, (Cut{13, 16}));
+}
+
+TEST_F(PlannedLane, AHeldBlockIsMeantForAWorkerThatWaits) {
+  Lane& leaving = open({.position = 0});
+  Lane& growing = producer_->open_planned_lane({"g", "t", 1}, target_, {.position = 0});
+  flow_.set_limits(BatchLimits{6, 1u << 20, milliseconds(50), 3, 1u << 20}, LaneLimits{});
+  producer_->cut_due(kStart);  // takes the limits
+  auto taken = std::async(std::launch::async, [&] { return outlet_.pop(); });
+  while (queue_.wanted() == 0) std::this_thread::yield();
+  const auto ends = [&] { return producer_->checkpoint(growing).ends; };
+  append(leaving, 0, 3);
+  append(growing, 0, 5);
+  EXPECT_EQ(ends(), (std::vector<std::int64_t>{}));
+  producer_->forget_unplanned(leaving);
+  producer_->cut_due(kStart);
+  EXPECT_EQ(ends(), (std::vector<std::int64_t>{5}));
+  producer_->planned(growing, 5);
+  EXPECT_EQ(taken.get()->cut, (Cut{0, 5}));
 }
 
 TEST_F(PlannedLane, KeepsTheIncarnationOfThePlanAndDrawsOneWithout) {

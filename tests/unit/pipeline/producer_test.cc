@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <stdexcept>
+#include <thread>
+#include <vector>
 
 #include "tests/unit/pipeline/fakes.h"
 
@@ -61,6 +64,52 @@ TEST_F(ProducerTest, AFullBlockIsCutAtOnceAndTheNextBeginsWhereItEnds) {
   EXPECT_EQ(outlet_->pop()->cut, (Cut{16, 17}));
 }
 
+// What is cut then would only wait.
+TEST_F(ProducerTest, ABlockGrowsOverItsTargetWhileNoWorkerWaits) {
+  producer(1u << 30, {10, 1u << 20, milliseconds(1'000), 2, 1u << 20});
+  Lane& lane = open();
+  for (std::int64_t offset = 0; offset < 5; ++offset) append(lane, offset);
+  producer_->cut_due(kStart);
+  EXPECT_EQ(queue_->queued(), 0u);
+
+  auto grown = std::async(std::launch::async, [&] { return outlet_->pop(); });
+  while (queue_->wanted() == 0) std::this_thread::yield();
+  producer_->cut_due(kStart);  // without another record
+  const auto block = grown.get();
+  EXPECT_EQ(block->cut, (Cut{0, 5}));
+  EXPECT_EQ(block->reason, CutReason::kRows);
+}
+
+TEST_F(ProducerTest, AWorkerThatWaitsTakesOneBlock) {
+  producer(1u << 30, {10, 1u << 20, milliseconds(1'000), 2, 1u << 20});
+  Lane& first = open(0, "first");
+  Lane& second = open(0, "second");
+  for (std::int64_t offset = 0; offset < 3; ++offset) append(first, offset);
+  for (std::int64_t offset = 0; offset < 3; ++offset) append(second, offset);
+  auto taken = std::async(std::launch::async, [&] { return outlet_->pop(); });
+  while (queue_->wanted() == 0) std::this_thread::yield();
+  producer_->cut_due(kStart);
+  EXPECT_EQ(taken.get()->cut, (Cut{0, 3}));
+  EXPECT_EQ(queue_->queued(), 0u);
+}
+
+TEST_F(ProducerTest, ABlockGrowsToTheMaximumOnly) {
+  producer(1u << 30, {4, 1u << 20, milliseconds(1'000), 2, 1u << 20});
+  Lane& lane = open();
+  for (std::int64_t offset = 0; offset < 6; ++offset) append(lane, offset);
+  EXPECT_EQ(outlet_->pop()->cut, (Cut{0, 4}));
+  EXPECT_EQ(queue_->queued(), 0u);
+}
+
+TEST_F(ProducerTest, NothingGrowsWhenMostOfTheBudgetIsUsed) {
+  producer(1u << 30, {10, 1u << 20, milliseconds(1'000), 2, 1u << 20});
+  Lane& lane = open();
+  const auto others = budget_->try_reserve((3u << 28) + 1);
+  for (std::int64_t offset = 0; offset < 4; ++offset) append(lane, offset);
+  EXPECT_EQ(outlet_->pop()->cut, (Cut{0, 2}));
+  EXPECT_EQ(outlet_->pop()->cut, (Cut{2, 4}));
+}
+
 TEST_F(ProducerTest, TheByteLimitCutsToo) {
   producer(1u << 30, {1'000, 100, milliseconds(1'000)});
   Lane& lane = open();
@@ -90,29 +139,51 @@ TEST_F(ProducerTest, OnlyBlocksWhoseAgeIsOverAreCut) {
   EXPECT_EQ(block->reason, CutReason::kAge);
 }
 
-TEST_F(ProducerTest, ASpentBudgetCutsAllOpenBlocksSoThatMemoryGetsFree) {
+// What is in flight gives its memory back; what is open may become larger meanwhile.
+TEST_F(ProducerTest, ASpentBudgetCutsTheLargestOpenBlockWhenNothingElseGivesMemoryBack) {
   producer(200'000);
   Lane& quiet = open(0, "quiet");
   Lane& busy = open(0, "busy");
   append(quiet, 0);
   const std::string payload(20'000, 'x');
   std::int64_t offset = 0;
-  AppendResult result = AppendResult::kAppended;
-  while (result == AppendResult::kAppended) {
-    result = producer_->append(busy, make_record(offset, payload), kStart);
-    if (result == AppendResult::kAppended) ++offset;
-  }
-  EXPECT_EQ(result, AppendResult::kBudgetSpent);
-  EXPECT_EQ(queue_->queued(), 2u);
+  const auto fill = [&] {
+    for (;; ++offset) {
+      const AppendResult result = producer_->append(busy, make_record(offset, payload), kStart);
+      if (result != AppendResult::kAppended) return result;
+    }
+  };
+  EXPECT_EQ(fill(), AppendResult::kBudgetSpent);
+  const std::int64_t cut_end = offset;
+  EXPECT_EQ(fill(), AppendResult::kBudgetSpent);
+  ASSERT_EQ(queue_->queued(), 1u);
   EXPECT_EQ(busy.next_offset(), offset) << "the refused record is not taken";
-  for (int i = 0; i < 2; ++i) {
-    const auto block = outlet_->pop();
-    EXPECT_EQ(block->reason, CutReason::kBudget);
-    block->lane->finish(block->cut);
-  }
+  auto block = outlet_->pop();
+  EXPECT_EQ(block->cut, (Cut{0, cut_end}));
+  EXPECT_EQ(block->lane->id().topic, "busy");
+  EXPECT_EQ(block->reason, CutReason::kBudget);
+  block->lane->finish(block->cut);
+  block.reset();
   EXPECT_EQ(producer_->append(busy, make_record(offset, payload), kStart), AppendResult::kAppended)
       << "what was acknowledged is free again";
-  EXPECT_EQ(busy.progress().position(), offset);
+  EXPECT_EQ(busy.progress().position(), cut_end);
+}
+
+TEST_F(ProducerTest, ASpentBudgetGivesEachWorkerThatWaitsABlock) {
+  producer(200'000);
+  Lane& small = open(0, "small");
+  Lane& large = open(0, "large");
+  append(small, 0);
+  const auto others = budget_->try_reserve(budget_->limit() - budget_->used() - 50'000);
+  append(large, 0, std::string(10'000, 'x'));
+  std::vector<std::future<InsertBlockPtr>> workers;
+  for (int i = 0; i < 2; ++i) {
+    workers.push_back(std::async(std::launch::async, [&] { return queue_->make_outlet().pop(); }));
+  }
+  while (queue_->wanted() < 2) std::this_thread::yield();
+  EXPECT_EQ(producer_->append(large, make_record(1, std::string(90'000, 'x')), kStart),
+            AppendResult::kBudgetSpent);
+  for (auto& worker : workers) EXPECT_EQ(worker.get()->reason, CutReason::kBudget);
 }
 
 TEST_F(ProducerTest, ARecordLargerThanTheWholeBudgetIsSaidToBeTooLarge) {

@@ -61,12 +61,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadPair{"PrefetchTakesAll", with_kafka("        consumers: 16\n"),
                 "m.yaml:1: memory.budget (512MiB) has no room for blocks: source.kafka.prefetch of "
                 "all consumers takes 512MiB; raise memory.budget or lower prefetch or consumers"},
-        BadPair{"BlockDoesNotFit", minimal("    batch: {max_bytes: 241MiB}\n"),
+        BadPair{"BlockDoesNotFit",
+                minimal("    batch: {target_bytes: 241MiB, max_bytes: 300MiB}\n"),
+                "m.yaml:7: pipelines[0].batch.target_bytes (241MiB) is too large for memory.budget "
+                "(512MiB): beside the prefetch of all consumers (32MiB) a block and its request, "
+                "twice its size, must fit in"},
+        BadPair{"OrTheMostThatItMayBe",
+                minimal("    batch: {target_bytes: 300MiB, max_bytes: 241MiB}\n"),
                 "m.yaml:7: pipelines[0].batch.max_bytes (241MiB) is too large for memory.budget "
                 "(512MiB): beside the prefetch of all consumers (32MiB) a block and its request, "
                 "twice its size, must fit in"},
         BadPair{"BudgetIsSmall", minimal("", "memory: {budget: 60MiB}\n"),
-                "m.yaml:4: pipelines[0].batch.max_bytes (16MiB) is too large for memory.budget "
+                "m.yaml:4: pipelines[0].batch.target_bytes (16MiB) is too large for memory.budget "
                 "(60MiB): beside the prefetch of all consumers (32MiB) a block and its request, "
                 "twice its size, must fit in"}),
     name_of_case);
@@ -79,7 +85,7 @@ TEST(ConfigChecks, StridesNeedTablesThatDropRepeats) {
 }
 
 TEST(ConfigChecks, WhatJustFitsIsTaken) {
-  EXPECT_EQ(faults_of(minimal("    batch: {max_bytes: 240MiB}\n")), "");
+  EXPECT_EQ(faults_of(minimal("    batch: {target_bytes: 240MiB, max_bytes: 1GiB}\n")), "");
   EXPECT_EQ(faults_of(minimal("", "workers: {count: 64}\n")), "");
   EXPECT_EQ(faults_of(with_clickhouse("  pool: {store_limit: 64, soft_limit: 64}\n")), "");
 }

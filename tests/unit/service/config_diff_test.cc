@@ -35,7 +35,7 @@ TEST(ConfigDiff, NamesEachChangeAndWhetherItIsLive) {
   EXPECT_THAT(changes(config(), after),
               ElementsAre("memory.budget: 512MiB -> 1GiB", "log.level: info -> debug *",
                           "pipelines.events.format: JSONEachRow -> CSV",
-                          "pipelines.events.batch.max_rows: 100000 -> 7 *"));
+                          "pipelines.events.batch.max_rows: 1000000 -> 7 *"));
 }
 
 TEST(ConfigDiff, MapsAreShownAsAWhole) {
@@ -77,12 +77,13 @@ TEST(ConfigDiff, OnlyLiveSettingsAreTaken) {
 }
 
 TEST(ConfigDiff, ALiveSettingThatNeedsAnotherOneWhichNeedsARestartIsRefused) {
-  const Config wanted = config("    batch: {max_bytes: 400MiB}\n", "memory: {budget: 2GiB}\n");
+  const Config wanted =
+      config("    batch: {target_bytes: 400MiB, max_bytes: 400MiB}\n", "memory: {budget: 2GiB}\n");
   try {
     with_live_settings(config(), wanted, "m.yaml");
     FAIL() << "a block that the running budget has no room for";
   } catch (const ConfigError& error) {
-    EXPECT_THAT(error.what(), AllOf(HasSubstr("batch.max_bytes"), HasSubstr("restart")));
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("batch.target_bytes"), HasSubstr("restart")));
   }
 }
 

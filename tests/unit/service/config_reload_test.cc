@@ -71,10 +71,10 @@ TEST_F(Reload, TakesWhatCanChangeAndNamesTheRestUntilARestart) {
   const ReloadResult result = reloader_->reload();
   EXPECT_EQ(
       to_json(result),
-      R"({"applied":[{"setting":"pipelines.events.batch.max_rows","before":"100000","after":"7"}],)"
+      R"({"applied":[{"setting":"pipelines.events.batch.max_rows","before":"1000000","after":"7"}],)"
       R"("needs_restart":[{"setting":"memory.budget","before":"512MiB","after":"1GiB"}]})");
   EXPECT_THAT(applied(), ElementsAre("pipelines.events.batch.max_rows"));
-  EXPECT_THAT(log(), AllOf(HasSubstr("applied=pipelines.events.batch.max_rows: 100000 -> 7"),
+  EXPECT_THAT(log(), AllOf(HasSubstr("applied=pipelines.events.batch.max_rows: 1000000 -> 7"),
                            HasSubstr("needs_restart=memory.budget: 512MiB -> 1GiB")));
   // Once more: what was applied is in effect, what was not still is not.
   const ReloadResult again = reloader_->reload();

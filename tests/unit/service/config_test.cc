@@ -66,7 +66,7 @@ pipelines:
     tables: {t: other}
     format: NDJSON
     columns: {topic: a, partition: b, offset: c, timestamp: d, key: e, headers: f}
-    batch: {max_rows: 5, max_bytes: 6KiB, max_age: 7ms}
+    batch: {max_rows: 5, max_bytes: 6KiB, max_age: 7ms, target_rows: 3, target_bytes: 4KiB}
     lanes: {max_blocks_in_flight: 9}
 )",
                                      "m.yaml");
@@ -121,6 +121,8 @@ pipelines:
             "abcdef");
   EXPECT_EQ(pipeline.batch.max_rows, 5u);
   EXPECT_EQ(pipeline.batch.max_bytes, 6u << 10);
+  EXPECT_EQ(pipeline.batch.target_rows, 3u);
+  EXPECT_EQ(pipeline.batch.target_bytes, 4u << 10);
   EXPECT_EQ(pipeline.batch.max_age, milliseconds(7));
   EXPECT_EQ(pipeline.lanes.max_blocks_in_flight, 9u);
 }
