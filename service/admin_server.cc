@@ -29,9 +29,9 @@ namespace net = Poco::Net;
 using Poco::Net::HTTPResponse;
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr int kThreads = 4;                        // a scraper, a probe, a person, and one to spare
-constexpr int kWaitingConnections = 64;            // above it a connection is closed at once
-constexpr std::size_t kMostBodyBytes = 64 * 1024;  // nothing here takes a body
+constexpr int kThreads = 4;                    // a scraper, a probe, a person, and one to spare
+constexpr int kWaitingConnections = 64;        // above it a connection is closed at once
+constexpr std::size_t kMostBodyBytes = 65536;  // nothing here takes a body
 
 // The page may load nothing but its own files and /status, and be put into no other one.
 constexpr const char* kContentSecurityPolicy =

@@ -12,6 +12,7 @@
 
 #include "service/config_value.h"
 #include "service/sources/kafka_check.h"
+#include "transport/error.h"
 
 namespace millrace {
 namespace {
@@ -100,6 +101,26 @@ void check_settings(const Settings& settings, const std::string& path, ConfigFau
   }
 }
 
+void check_tls_files(const TlsOptions& tls, ConfigFaults& faults) {
+  try {
+    TlsContext{tls};
+  } catch (const UsageError& error) {
+    faults.add(faults.line_of("clickhouse.tls"), error.what());
+  }
+}
+
+void check_tls(const ClickHouseConfig& clickhouse, ConfigFaults& faults) {
+  const TlsOptions& tls = clickhouse.pool.tls;
+  const bool secure = std::any_of(clickhouse.endpoints.begin(), clickhouse.endpoints.end(),
+                                  [](const Endpoint& endpoint) { return endpoint.secure; });
+  if (!secure && !(tls == TlsOptions{}))
+    faults.add("clickhouse.tls", "none of clickhouse.endpoints is https");
+  if (tls.client_cert.empty() && !tls.client_cert_key.empty())
+    faults.add("clickhouse.tls.client_cert_key", "needs a clickhouse.tls.client_cert");
+  else if (tls.names_files())
+    check_tls_files(tls, faults);
+}
+
 void check_clickhouse(const Config& config, ConfigFaults& faults) {
   const ClickHouseConfig& clickhouse = config.clickhouse;
   check_settings(clickhouse.client.settings, "clickhouse.settings", faults);
@@ -111,6 +132,7 @@ void check_clickhouse(const Config& config, ConfigFaults& faults) {
         all.begin() + static_cast<std::ptrdiff_t>(i))
       faults.add("clickhouse.endpoints", "names " + all[i].authority() + " twice");
   }
+  check_tls(clickhouse, faults);
 }
 
 // `smaller` must not be above `larger`.

@@ -1,5 +1,5 @@
 // What single settings cannot say: pairs that contradict each other, names and options that would
-// break a promise. Pure, but for the compiling of patterns.
+// break a promise. Pure, but for the compiling of patterns, and TLS files, which are tried.
 #pragma once
 
 #include "service/config_faults.h"

@@ -137,6 +137,25 @@ ProcessSettings pool_settings() {
   };
 }
 
+// Files are read again with each reload, so that renewed certificates are taken.
+ProcessSettings tls_settings() {
+  return {
+      Process::text("clickhouse.tls.ca_cert", FIELD(clickhouse.pool.tls.ca_cert),
+                    "PEM file of the authorities whose certificates are trusted at https "
+                    "endpoints; empty: the system's."),
+      Process::text("clickhouse.tls.client_cert", FIELD(clickhouse.pool.tls.client_cert),
+                    "PEM file of the certificate that is presented, and its chain; empty: none."),
+      Process::text("clickhouse.tls.client_cert_key", FIELD(clickhouse.pool.tls.client_cert_key),
+                    "PEM file of its key; empty: it is in client_cert, too."),
+      Process::text("clickhouse.tls.server_host_name", FIELD(clickhouse.pool.tls.server_host_name),
+                    "The name that the server's certificate must have; empty: the endpoint's."),
+      Process::choice("clickhouse.tls.verify", FIELD(clickhouse.pool.tls.verify),
+                      std::vector<std::pair<std::string, bool>>{{"true", true}, {"false", false}},
+                      "false takes any certificate, so that whoever is in between can read and "
+                      "change everything."),
+  };
+}
+
 ProcessSettings other_process_settings() {
   return {
       Process::count("workers.count", FIELD(workers.count), 1, 1'024,
@@ -347,6 +366,7 @@ const std::vector<Setting<Config>>& process_settings() {
   static const auto settings = [] {
     ProcessSettings all = clickhouse_settings();
     append(all, Process::all_live(pool_settings()));
+    append(all, Process::all_live(tls_settings()));
     append(all, other_process_settings());
     return all;
   }();

@@ -77,6 +77,14 @@ void fill_session_limits(const StatusSnapshot& s, Samples& out) {
   out.add({"store"}, s.http_session_options.store_limit);
 }
 
+void fill_certificate_ends(const StatusSnapshot& s, Samples& out) {
+  const auto add = [&](const char* kind, const std::optional<CertificateEnd>& end) {
+    if (end) out.add({kind}, std::chrono::duration<double>(end->time_since_epoch()).count());
+  };
+  add("server", s.http_sessions.server_certificate_end);
+  add("client", s.http_sessions.client_certificate_end);
+}
+
 std::vector<MetricDeclaration> process_metrics() {
   using enum MetricType;
   return {
@@ -310,6 +318,10 @@ std::vector<MetricDeclaration> http_session_metrics() {
       {"millrace_http_acquire_timeouts_total", Counter, "",
        "Requests that got no connection in time.", of_http_sessions(&Stats::acquire_timeouts),
        "Raise `clickhouse.pool.hard_limit`, unless ClickHouse is slow."},
+      {"millrace_certificate_expiry_timestamp_seconds", Gauge, "kind",
+       "When a certificate of connections to ClickHouse ends: `server`, the first to end of what "
+       "the endpoints showed last; `client`, the one of `clickhouse.tls.client_cert`.",
+       fill_certificate_ends, "Less than two weeks ahead: renew it; nothing goes in after that."},
   };
 }
 

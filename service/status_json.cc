@@ -175,6 +175,10 @@ void write_http_sessions(JsonWriter& json, const StatusSnapshot& snapshot) {
   json.member("connect_failures", stats.connect_failures);
   json.member("acquire_timeouts", stats.acquire_timeouts);
   json.member("waits", stats.waits).member("wait_seconds", stats.wait_seconds);
+  if (stats.server_certificate_end)
+    json.member("server_certificate_end", iso_utc(*stats.server_certificate_end));
+  if (stats.client_certificate_end)
+    json.member("client_certificate_end", iso_utc(*stats.client_certificate_end));
   json.key("closed").begin_object();
   for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) {
     json.member(to_string(static_cast<HttpSessionCloseReason>(i)), stats.closed[i]);

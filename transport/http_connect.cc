@@ -18,7 +18,9 @@ std::unique_ptr<HttpSession> connect_session(const Endpoint& endpoint,
     if (proxy) open_tunnel(socket, *proxy, endpoint, deadline, stop);
     tls = connect_tls(options.tls, socket, endpoint.host, endpoint.to_string(), deadline, stop);
   }
+  const auto certificate_end = tls ? tls->server_certificate_end() : std::nullopt;
   auto session = std::make_unique<HttpSession>(std::move(socket), std::move(tls));
+  session->server_certificate_end = certificate_end;
   if (proxy && !endpoint.secure) {
     session->set_forwarding("http://" + endpoint.authority(), proxy->authorization);
   }

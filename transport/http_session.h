@@ -107,6 +107,8 @@ class HttpSession final : public Poco::Net::HTTPClientSession {
   std::optional<std::chrono::seconds> server_idle_timeout;
   std::optional<unsigned> server_requests_left;
 
+  std::optional<CertificateEnd> server_certificate_end;
+
   // The pool's notes.
   std::string endpoint_key;
   SteadyTime expires_at = SteadyTime::max();  // maximum age

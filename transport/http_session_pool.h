@@ -91,6 +91,9 @@ struct HttpSessionPoolStats {
   double wait_seconds = 0;  // their time in sum
   std::size_t hosts = 0;    // endpoints remembered
   std::array<std::uint64_t, kHttpSessionCloseReasons> closed{};
+  // Where TLS is spoken: when our certificate ends, and the first to end of those that the
+  // endpoints showed when a connection was last opened.
+  std::optional<CertificateEnd> client_certificate_end{}, server_certificate_end{};
 };
 
 class HttpSession;  // http_session.h: Poco ends there

@@ -147,6 +147,7 @@ std::unique_ptr<HttpSession> HttpSessionPoolState::open(const Endpoint& endpoint
     session->fork_epoch = fork_epoch();
     MutexLock lock(mutex_);
     ++counters_.created;
+    hosts_[key].certificate_end = session->server_certificate_end;
     if (limits.max_age.count() > 0) {
       // Jitter, so that connections opened together are not closed together.
       std::uniform_real_distribution<double> jitter(0.9, 1.1);
@@ -368,7 +369,11 @@ HttpSessionPoolStats HttpSessionPoolState::stats() {
     result.open += host.open;
     result.idle += host.idle.size();
     result.waiting += host.waiters.size();
+    const auto& end = host.certificate_end;
+    auto& first = result.server_certificate_end;
+    if (end && (!first || *end < *first)) first = end;
   }
+  if (making_.tls) result.client_certificate_end = making_.tls->client_certificate_end();
   result.leased = result.open - result.idle;
   return result;
 }

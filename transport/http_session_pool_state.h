@@ -64,6 +64,7 @@ class HttpSessionPoolState final : private ForkParticipant {
     std::deque<std::unique_ptr<HttpSession>> idle;  // the last used at the back
     std::deque<Waiter*> waiters;                    // the oldest in front
     std::size_t open = 0;                           // idle, leased, and being opened
+    std::optional<CertificateEnd> certificate_end;  // as the last handshake had it
   };
 
   // What new connections are made with.

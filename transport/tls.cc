@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <system_error>
 #include <utility>
 
@@ -50,6 +51,13 @@ bool is_ip_address(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> address{};
   return ::inet_pton(AF_INET, host.c_str(), address.data()) == 1 ||
          ::inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
+}
+
+std::optional<CertificateEnd> end_of(const X509* certificate) {
+  std::tm time{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1)
+    return std::nullopt;
+  return std::chrono::system_clock::from_time_t(::timegm(&time));
 }
 
 // The socket below OpenSSL.
@@ -155,6 +163,11 @@ TlsContext::TlsContext(TlsOptions options)
 
 TlsContext::~TlsContext() = default;
 
+std::optional<CertificateEnd> TlsContext::client_certificate_end() const {
+  const ForkHold hold;
+  return end_of(SSL_CTX_get0_certificate(impl_->ssl.get()));
+}
+
 struct TlsChannel::Impl {
   Wire wire;
   std::unique_ptr<SSL, Freed<SSL_free>> ssl;
@@ -212,6 +225,17 @@ TlsChannel::TlsChannel(std::shared_ptr<const TlsContext> context, int fd, std::s
 TlsChannel::~TlsChannel() {
   const ForkHold hold;
   impl_->ssl.reset();
+}
+
+std::optional<CertificateEnd> TlsChannel::server_certificate_end() const {
+  const ForkHold hold;
+  const STACK_OF(X509)* const chain = SSL_get_peer_cert_chain(impl_->ssl.get());
+  std::optional<CertificateEnd> first;
+  for (int i = 0; i < sk_X509_num(chain); ++i) {
+    const auto end = end_of(sk_X509_value(chain, i));
+    if (end && (!first || *end < *first)) first = end;
+  }
+  return first;
 }
 
 void TlsChannel::say_goodbye() noexcept {

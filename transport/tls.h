@@ -11,8 +11,10 @@
 // - OpenSSL's own socket layer raises SIGPIPE, ours does not.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -20,6 +22,9 @@
 #include "transport/socket.h"
 
 namespace millrace {
+
+// When a certificate ends.
+using CertificateEnd = std::chrono::system_clock::time_point;
 
 // Names of PEM files. Client certificates may be followed by their chain in the same file.
 struct TlsOptions {
@@ -40,6 +45,7 @@ class TlsContext {
   explicit TlsContext(TlsOptions options);
   ~TlsContext();
   const TlsOptions& options() const noexcept { return options_; }
+  std::optional<CertificateEnd> client_certificate_end() const;  // nothing: there is none
 
  private:
   friend class TlsChannel;
@@ -66,6 +72,8 @@ class TlsChannel {
   bool silent();
   // Sends close_notify, if it can be sent at once. The last thing to do.
   void say_goodbye() noexcept;
+  // Of the first one to end of those that the server showed in the handshake.
+  std::optional<CertificateEnd> server_certificate_end() const;
   // Why the last kFailed.
   const std::string& error() const noexcept { return error_; }
 

@@ -84,6 +84,21 @@ TEST(ConfigChecks, StridesNeedTablesThatDropRepeats) {
             std::string::npos);
 }
 
+TEST(ConfigChecks, TlsIsForHttpsEndpoints) {
+  EXPECT_EQ(faults_of(with_clickhouse("  tls: {server_host_name: ch}\n")),
+            "m.yaml:3: clickhouse.tls: none of clickhouse.endpoints is https");
+  const auto with_https = [](const std::string& tls) {
+    return "clickhouse: {endpoints: [http://h, https://h], tls: {" + tls +
+           "}}\npipelines: [{name: x, source: {kafka: {brokers: b, topics: [t]}}}]\n";
+  };
+  EXPECT_EQ(faults_of(with_https("verify: true, server_host_name: ch")), "");
+  EXPECT_EQ(faults_of(with_https("ca_cert: /nonexistent/ca.pem")),
+            "m.yaml:1: TLS: cannot use the CA certificates in '/nonexistent/ca.pem': No such file "
+            "or directory");
+  EXPECT_EQ(faults_of(with_https("client_cert_key: /key.pem")),
+            "m.yaml:1: clickhouse.tls.client_cert_key: needs a clickhouse.tls.client_cert");
+}
+
 TEST(ConfigChecks, WhatJustFitsIsTaken) {
   EXPECT_EQ(faults_of(minimal("    batch: {target_bytes: 240MiB, max_bytes: 1GiB}\n")), "");
   EXPECT_EQ(faults_of(minimal("", "workers: {count: 64}\n")), "");

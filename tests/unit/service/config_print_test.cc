@@ -84,6 +84,12 @@ TEST(PrintConfig, ShowsDefaultsUnderTheirSections) {
     max_age: 10m
     tcp_keep_alive: 30s
     tcp_user_timeout: 30s
+  tls:
+    ca_cert: ""
+    client_cert: ""
+    client_cert_key: ""
+    server_host_name: ""
+    verify: "true"
 )");
   EXPECT_NE(text.find("pipelines:\n  - name: events\n    source:\n      kafka:\n        brokers: "
                       "127.0.0.1:9092\n"),

@@ -243,6 +243,10 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_http_session_wait_seconds_total"), 2.5);
   EXPECT_EQ(sample("millrace_http_connect_failures_total"), 24);
   EXPECT_EQ(sample("millrace_http_acquire_timeouts_total"), 25);
+  EXPECT_EQ(sample("millrace_certificate_expiry_timestamp_seconds{kind=\"server\"}"),
+            1'800'000'000);
+  EXPECT_EQ(sample("millrace_certificate_expiry_timestamp_seconds{kind=\"client\"}"),
+            1'900'000'000);
   EXPECT_EQ(sample("process_cpu_seconds_total"), 3.5);
   EXPECT_EQ(sample("process_resident_memory_bytes"), 4096);
   EXPECT_EQ(sample("process_start_time_seconds"), 1.7e9);

@@ -191,6 +191,8 @@ StatusSnapshot filled_snapshot() {
   s.inserts_in_flight = 1, s.queries_in_flight = 2, s.commits_in_flight = 3;
   s.http_sessions = {.open = 15, .leased = 9, .idle = 6, .waiting = 2};
   s.http_sessions.created = 21, s.http_sessions.reused = 22, s.http_sessions.waits = 23;
+  s.http_sessions.server_certificate_end = std::chrono::system_clock::from_time_t(1'800'000'000);
+  s.http_sessions.client_certificate_end = std::chrono::system_clock::from_time_t(1'900'000'000);
   s.http_sessions.connect_failures = 24, s.http_sessions.acquire_timeouts = 25;
   s.http_sessions.wait_seconds = 2.5;
   for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) s.http_sessions.closed[i] = 30 + i;

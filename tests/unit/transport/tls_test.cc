@@ -128,6 +128,26 @@ TEST_F(Tls, WithoutVerificationEveryCertificateWillDo) {
   EXPECT_EQ(request(pool, front_->endpoint()).body, "fine");
 }
 
+TEST_F(Tls, ThePoolKnowsWhenCertificatesEnd) {
+  using std::chrono::hours;
+  const auto from_now = [](const std::optional<CertificateEnd>& end) {
+    return std::chrono::round<hours>(end.value() - std::chrono::system_clock::now());
+  };
+  HttpSessionPoolOptions options = presenting(authority_.issue_client("alice"));
+  options.tls.verify = false;
+  HttpSessionPool pool(options);
+  EXPECT_FALSE(pool.stats().server_certificate_end);
+  EXPECT_EQ(from_now(pool.stats().client_certificate_end), hours(24));
+  serve(answer_all(kOk));
+  request(pool, front_->endpoint());
+  EXPECT_EQ(from_now(pool.stats().server_certificate_end), hours(24));
+
+  serve(answer_all(kOk), {.identity = authority_.issue({.expired = true})});
+  request(pool, front_->endpoint());
+  EXPECT_EQ(from_now(pool.stats().server_certificate_end), hours(-1));
+  EXPECT_FALSE(HttpSessionPool(HttpSessionPoolOptions{}).stats().client_certificate_end);
+}
+
 TEST_F(Tls, AClientCertificateIsPresented) {
   serve(answer_all(kOk),
         {.identity = authority_.issue(), .client_authority = authority_.certificate()});
