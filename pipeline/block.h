@@ -37,6 +37,7 @@ struct InsertBlock {
 
   // Of the sending; the worker's.
   SteadyTime opened_at{};        // first record; set by the producer
+  std::string traceparent{};     // of the block's trace; empty: none. Set by the producer
   SteadyTime queued_at{};        // set by the queue
   SteadyTime first_failed_at{};  // while failures > 0
   unsigned failures = 0;

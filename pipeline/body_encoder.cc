@@ -29,8 +29,24 @@ const EncodedBody& BodyEncoder::encode(const InsertBlock& block, const BlockPart
   const TableTarget& target = *block.target;
   const bool native = target.encodes() && encode_native(block, part);
   if (!native) body_ = {target.format, {}, encoder_.encode(block, part)};
+  if (target.compression.codec != Codec::kNone) compress(target.compression);
+  body_.traceparent = block.traceparent;
   target.stats->encoded_blocks.add(std::string(body_.format));
   return body_;
+}
+
+void BodyEncoder::compress(const BodyCompression& how) {
+  if (compressor_ == nullptr || how != compressor_of_) {
+    compressor_ =
+        Compressor::make(how.codec, how.level == 0 ? std::nullopt : std::optional<int>(how.level));
+    compressor_of_ = how;
+  }
+  compressor_->reset();
+  compressed_.clear();
+  for (const std::string_view piece : body_.pieces) compressor_->compress(piece, compressed_);
+  compressor_->finish(compressed_);
+  body_.pieces = {compressed_};
+  body_.compression = how.codec;
 }
 
 std::string_view BodyEncoder::as_json(const InsertBlock& block, std::size_t index) {
@@ -115,11 +131,13 @@ void BodyEncoder::pass_on(Table& table, const TableTarget& target, const CannotE
 }
 
 std::size_t BodyEncoder::buffer_bytes() const {
-  return encoder_.buffer_bytes() + (used_ == nullptr ? 0 : used_->buffer_bytes());
+  return encoder_.buffer_bytes() + compressed_.capacity() +
+         (used_ == nullptr ? 0 : used_->buffer_bytes());
 }
 
 void BodyEncoder::trim() {
   encoder_.trim();
+  if (compressed_.capacity() > kKeptBufferBytes) std::string().swap(compressed_);
   if (used_ != nullptr && used_->buffer_bytes() > kKeptBufferBytes) used_->trim();
 }
 

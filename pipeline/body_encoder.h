@@ -4,6 +4,8 @@
 //        └► Encoder, the messages as they are: another format, or a table whose columns, or
 //           whose defaults, only the server can compute
 //
+// and compressed, where the target says so.
+//
 // How a table looks is asked when its first block comes, and again when something does not fit: a
 // row that can't be encoded, a field without a column, an insert that the server refuses. The table
 // may have been altered since.
@@ -67,6 +69,7 @@ class BodyEncoder {
   bool ask(Table& table, const TableTarget& target);
   void pass_on(Table& table, const TableTarget& target, const CannotEncode& why);
   bool encode_native(const InsertBlock& block, const BlockPart& part);
+  void compress(const BodyCompression& how);
   std::vector<RowsNotEncoded::Record> fill(NativeEncoder& encoder, const InsertBlock& block,
                                            const BlockPart& part);
 
@@ -77,6 +80,9 @@ class BodyEncoder {
   NativeEncoder* used_ = nullptr;  // the one that holds buffers
   EncodedBody body_;
   std::string columns_;  // of one record
+  BodyCompression compressor_of_;
+  std::unique_ptr<Compressor> compressor_;  // of compressor_of_; null: none was needed so far
+  std::string compressed_;
 };
 
 }  // namespace millrace

@@ -107,6 +107,8 @@ class ClickHouseSender final : public BlockSender {
     options.columns.assign(body.columns.begin(), body.columns.end());
     options.settings = merge(known(), user_settings_, target, body.format);
     options.deduplication_token = token;
+    options.compression = body.compression;
+    if (!body.traceparent.empty()) options.headers["traceparent"] = body.traceparent;
     try {
       return client_.raw_insert(target.table, body.pieces, options);
     } catch (const ClickHouseError& error) {

@@ -102,6 +102,8 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
     }
     lane.open_->append_anyway(record);
   }
+  if (lane.wants_traceparent() && is_traceparent(record.traceparent))
+    lane.traceparent_ = record.traceparent;
   lane.next_offset_ = record.offset + 1;
   lane.batcher_.add(1, lane.open_->used_bytes() - used_before, now);
   if (lane.replaying() || lane.stride_ > 0) {
@@ -234,6 +236,7 @@ void Producer::cut_stride(Lane& lane, CutReason reason) {
 
 void Producer::forget_open(Lane& lane) {
   lane.open_.reset();
+  lane.traceparent_.clear();
   lane.batcher_.reset();
   lane.next_offset_ = lane.cut_start_;
 }
@@ -246,6 +249,7 @@ void Producer::seal(Lane& lane, CutReason reason) {
   const SteadyTime opened = lane.batcher_.opened();
   lane.batcher_.reset();
   const std::unique_ptr<BlockBuffer> rows = std::move(lane.open_);
+  std::string traceparent = std::exchange(lane.traceparent_, {});
   if (rows == nullptr || rows->records() == 0) {
     lane.progress_->finish(range);
     return;
@@ -257,6 +261,7 @@ void Producer::seal(Lane& lane, CutReason reason) {
   auto block =
       std::make_unique<InsertBlock>(lane.progress_, lane.target_, range, std::move(*rows), reason);
   block->opened_at = opened;
+  block->traceparent = std::move(traceparent);
   // Whoever planned it may have sent it, and nobody knows what came of it.
   if (reason == CutReason::kPlanned) block->unknown_since = lane.planned_at_;
   if (lane.plans_ && !lane.replaying()) {

@@ -37,6 +37,10 @@ class Lane {
   LaneProgress& progress() noexcept { return *progress_; }
   const TableTarget& target() const noexcept { return *target_; }
   std::int64_t next_offset() const noexcept { return next_offset_; }
+  // Whether a record's `traceparent` is of use: the open block has none so far.
+  bool wants_traceparent() const noexcept {
+    return target_->trace_context == TraceContext::kFirst && traceparent_.empty();
+  }
 
  private:
   friend class Producer;
@@ -51,6 +55,7 @@ class Lane {
   BufferLayout layout_;
   Batcher batcher_;
   std::unique_ptr<BlockBuffer> open_;  // null: nothing since the last cut
+  std::string traceparent_;            // of the open block
   std::int64_t cut_start_;             // first offset that belongs to the open block
   std::int64_t next_offset_;           // everything below has been appended or skipped
   bool plans_ = false;

@@ -18,6 +18,7 @@ struct Record {
   std::string_view key;
   bool has_key = false;
   std::span<const RecordHeader> headers;
+  std::string_view traceparent{};  // the header of that name, where it is wanted
 };
 
 }  // namespace millrace

@@ -9,6 +9,8 @@
 #include "pipeline/block_buffer.h"
 #include "pipeline/dead_letter.h"
 #include "pipeline/stats.h"
+#include "pipeline/trace_context.h"
+#include "transport/compression.h"
 
 namespace millrace {
 
@@ -61,11 +63,20 @@ enum class Encoding {
   kAsIs,    // messages are passed on, for the server to read
 };
 
+// How bodies are compressed, in the worker.
+struct BodyCompression {
+  Codec codec = Codec::kNone;
+  int level = 0;  // 0: the codec's usual one
+  bool operator==(const BodyCompression&) const = default;
+};
+
 struct TableTarget {
   std::string pipeline;
   std::string table;  // `name` or `database.name`
   std::string format = "JSONEachRow";
   Encoding encoding = Encoding::kAsIs;
+  BodyCompression compression{};
+  TraceContext trace_context = TraceContext::kNone;
   Delivery delivery = Delivery::kAtLeastOnce;
   Boundary boundary = Boundary::kFilled;
   ExpiredPlan on_expired_plan = ExpiredPlan::kStop;

@@ -73,6 +73,8 @@ struct PipelineConfig {
   std::map<std::string, std::string> tables;  // topic -> table; wins over `table`
   std::string format = "JSONEachRow";
   Encoding encoding = Encoding::kNative;
+  BodyCompression compression;
+  TraceContext trace_context = TraceContext::kNone;
   MetadataColumns columns;
   BatchLimits batch;
   LaneLimits lanes;

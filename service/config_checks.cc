@@ -22,6 +22,7 @@ struct Reserved {
   std::string_view name, why;
 };
 
+constexpr int kMostLz4Level = 12;
 constexpr std::string_view kMillraceSets = "millrace sets it, so that no row is lost or doubled";
 constexpr std::string_view kMillraceSpeaks = "millrace sets it to understand the answer";
 constexpr std::string_view kDropsRows = "it makes ClickHouse drop rows without a word";
@@ -188,6 +189,15 @@ void check_memory(const Config& config, ConfigFaults& faults) {
                    print_bytes(prefetch) +
                    ") a block and its request, twice its size, must fit in");
   }
+}
+
+void check_compression(const BodyCompression& wanted, const std::string& place,
+                       ConfigFaults& faults) {
+  const std::string path = place + "compression.level";
+  if (wanted.codec == Codec::kNone && wanted.level != 0)
+    faults.add(path, "needs a compression.codec: lz4 or zstd");
+  if (wanted.codec == Codec::kLz4 && wanted.level > kMostLz4Level)
+    faults.add(path, "lz4 has levels up to " + std::to_string(kMostLz4Level));
 }
 
 bool is_pattern(const std::string& topic) { return topic.starts_with('^'); }
@@ -411,6 +421,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
     if (!pipeline.table.empty()) check_table(place + "table", pipeline.table, faults);
     check_format(pipeline, place, faults);
     check_columns(pipeline.columns, place, faults);
+    check_compression(pipeline.compression, place, faults);
     check_expired_plan(pipeline, place, faults);
     check_dead_letters(pipeline, place, faults);
   }

@@ -266,6 +266,20 @@ std::vector<Setting<PipelineConfig>> row_settings() {
           "Native columns, which costs ClickHouse a fraction; another format, or a table "
           "with columns for which that can't be done is passed on as it is, and the log "
           "says so. as_is: ClickHouse reads them."),
+      Flow::choice("compression.codec", FIELD(compression.codec),
+                   std::vector<std::pair<std::string, Codec>>{
+                       {"none", Codec::kNone}, {"lz4", Codec::kLz4}, {"zstd", Codec::kZstd}},
+                   "What bodies are compressed with. It costs millrace and ClickHouse CPU, and "
+                   "pays where the network between them is slow, or paid for by the byte."),
+      Flow::count("compression.level", FIELD(compression.level), 0, 22,
+                  "lz4: up to 12, zstd: up to 22; 0 is the codec's usual one, 0 and 3."),
+      Flow::choice(
+          "trace_context", FIELD(trace_context),
+          std::vector<std::pair<std::string, TraceContext>>{{"none", TraceContext::kNone},
+                                                            {"first", TraceContext::kFirst}},
+          "first: the `traceparent` header of the first message of a block that has one "
+          "goes with its insert, so that ClickHouse's spans (system.opentelemetry_span_log) "
+          "belong to that trace."),
       Flow::text("columns.topic", FIELD(columns.topic), column("topic")),
       Flow::text("columns.partition", FIELD(columns.partition), column("partition")),
       Flow::text("columns.offset", FIELD(columns.offset), column("offset")),

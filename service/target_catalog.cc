@@ -12,6 +12,8 @@ std::shared_ptr<const TableTarget> TargetCatalog::of_topic(const std::string& to
     made->table = table;
     made->format = config_.format;
     made->encoding = config_.encoding;
+    made->compression = config_.compression;
+    made->trace_context = config_.trace_context;
     made->delivery = config_.kafka.delivery;
     made->boundary = config_.boundary;
     made->on_expired_plan = config_.on_expired_plan;

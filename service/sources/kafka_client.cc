@@ -168,20 +168,25 @@ Record KafkaMessage::record(Wants wants, std::vector<RecordHeader>& headers) con
     rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     record.timestamp_ms = rd_kafka_message_timestamp(message_.get(), &type);
   }
-  if (!wants.headers) return record;
-  headers.clear();
+  if (!wants.headers && !wants.traceparent) return record;
   rd_kafka_headers_t* list = nullptr;
-  if (rd_kafka_message_headers(message_.get(), &list) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (rd_kafka_message_headers(message_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return record;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  if (wants.traceparent &&
+      rd_kafka_header_get_last(list, "traceparent", &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    record.traceparent = {static_cast<const char*>(value), size};
+  }
+  if (wants.headers) {
+    headers.clear();
     const char* name = nullptr;
-    const void* value = nullptr;
-    std::size_t size = 0;
     for (std::size_t i = 0;
          rd_kafka_header_get_all(list, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
          ++i) {
       headers.push_back({name, {static_cast<const char*>(value), size}});
     }
+    record.headers = headers;
   }
-  record.headers = headers;
   return record;
 }
 

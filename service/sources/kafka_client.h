@@ -83,7 +83,7 @@ class KafkaMessage {
   bool is_tombstone() const noexcept;
 
   struct Wants {
-    bool key = false, timestamp = false, headers = false;
+    bool key = false, timestamp = false, headers = false, traceparent = false;
   };
   // A view into the message; `headers` is where the list of them lives.
   Record record(Wants wants, std::vector<RecordHeader>& headers) const;

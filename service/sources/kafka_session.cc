@@ -183,7 +183,9 @@ bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
       return true;
     }
   }
-  const Record record = message.record(partition->wants, headers_);
+  KafkaMessage::Wants wants = partition->wants;
+  wants.traceparent = lane.wants_traceparent();
+  const Record record = message.record(wants, headers_);
   switch (producer_.append(lane, record, now)) {
     case AppendResult::kAppended:
       return true;

@@ -1,6 +1,6 @@
 // The encoder alone: web-log rows of 10 columns, and wide ones of 100, from messages as they lie in
 // a block to one Native body; beside simdjson, which walks the same messages and keeps nothing.
-// MB/s are of JSON, one core.
+// MB/s are of the messages, one core.
 #include <benchmark/benchmark.h>
 #include <simdjson.h>
 
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <new>
 #include <random>
@@ -35,6 +36,7 @@ namespace millrace::bench {
 namespace {
 
 struct Messages {
+  RowFormat format = RowFormat::kJsonObjects;
   std::vector<TableColumn> table;
   std::string text;  // one behind the other, and room to read ahead
   std::vector<std::string_view> payloads;
@@ -49,8 +51,28 @@ struct Messages {
   }
 };
 
-// About 228 bytes each.
-Messages web_log(std::size_t rows) {
+// One value of a row; `text` needs quotes where the format has them.
+struct Field {
+  const char* name;
+  std::string value;
+  bool text = false;
+};
+
+std::string row_of(const std::vector<Field>& fields, RowFormat format) {
+  const bool tabs = format == RowFormat::kTabs, json = !has_text_fields(format);
+  const bool named = format == RowFormat::kJsonObjects;
+  std::string row;
+  for (const Field& field : fields) {
+    if (!row.empty()) row += tabs ? '\t' : ',';
+    if (named) row += '"' + std::string(field.name) + "\":";
+    row += field.text && !tabs ? '"' + field.value + '"' : field.value;
+  }
+  if (json) row = named ? '{' + row + '}' : '[' + row + ']';
+  return row + '\n';
+}
+
+// About 228 bytes each as JSON objects.
+Messages web_log(std::size_t rows, RowFormat format) {
   static constexpr const char* kMethods[] = {"GET", "GET", "GET", "POST", "PUT"};
   static constexpr const char* kAgents[] = {
       "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "curl/8.5.0",
@@ -58,6 +80,7 @@ Messages web_log(std::size_t rows) {
   static constexpr int kStatuses[] = {200, 200, 200, 304, 404, 500};
   std::mt19937_64 random(1);
   Messages messages;
+  messages.format = format;
   messages.table = {{"time", "DateTime64(3)", "", ""},
                     {"host", "LowCardinality(String)", "", ""},
                     {"method", "LowCardinality(String)", "", ""},
@@ -69,20 +92,22 @@ Messages web_log(std::size_t rows) {
                     {"agent", "String", "", ""},
                     {"flag", "Bool", "", ""}};
   std::vector<std::size_t> ends;
-  char row[512];
+  const auto number = [&](std::size_t below) { return std::to_string(random() % below); };
   for (std::size_t i = 0; i < rows; ++i) {
-    const std::size_t second = i / 50;
-    const int size = std::snprintf(
-        row, sizeof row,
-        "{\"time\":\"2024-05-17 %02zu:%02zu:%02zu.%03u\",\"host\":\"web-%u.example.com\","
-        "\"method\":\"%s\",\"path\":\"/catalog/item/%u/details\",\"status\":%d,\"bytes\":%u,"
-        "\"latency\":%u.%03u,\"user_id\":%u,\"agent\":\"%s\",\"flag\":%s}\n",
-        second / 3600 % 24, second / 60 % 60, second % 60, unsigned(random() % 1000),
-        unsigned(random() % 40), kMethods[random() % 5], unsigned(random() % 1000000),
-        kStatuses[random() % 6], unsigned(random() % 200000), unsigned(random() % 900),
-        unsigned(random() % 1000), unsigned(random() % 10000000), kAgents[random() % 4],
-        random() % 2 == 0 ? "true" : "false");
-    messages.text.append(row, static_cast<std::size_t>(size));
+    char time[32];
+    std::snprintf(time, sizeof time, "2024-05-17 %02zu:%02zu:%02zu.%03u", i / 180000 % 24,
+                  i / 3000 % 60, i / 50 % 60, unsigned(random() % 1000));
+    messages.text += row_of({{"time", time, true},
+                             {"host", "web-" + number(40) + ".example.com", true},
+                             {"method", kMethods[random() % 5], true},
+                             {"path", "/catalog/item/" + number(1000000) + "/details", true},
+                             {"status", std::to_string(kStatuses[random() % 6])},
+                             {"bytes", number(200000)},
+                             {"latency", number(900) + "." + number(1000)},
+                             {"user_id", number(10000000)},
+                             {"agent", kAgents[random() % 4], true},
+                             {"flag", random() % 2 == 0 ? "true" : "false"}},
+                            format);
     ends.push_back(messages.text.size());
   }
   messages.seal(ends);
@@ -126,9 +151,15 @@ Messages wide(std::size_t rows) {
   return messages;
 }
 
-const Messages& messages_of(bool is_wide) {
-  static const Messages kLog = web_log(65536), kWide = wide(8192);
-  return is_wide ? kWide : kLog;
+const Messages& log_messages(RowFormat format) {
+  static std::map<RowFormat, Messages> made;
+  const auto [found, is_new] = made.try_emplace(format);
+  if (is_new) found->second = web_log(65536, format);
+  return found->second;
+}
+const Messages& wide_messages() {
+  static const Messages kWide = wide(8192);
+  return kWide;
 }
 
 void report(benchmark::State& state, const Messages& messages, std::uint64_t allocated) {
@@ -142,16 +173,16 @@ void report(benchmark::State& state, const Messages& messages, std::uint64_t all
 }
 
 // `columns`: what is put in front of the fields of each row, columns of the record's.
-void encode(benchmark::State& state, bool is_wide, std::string_view columns) {
-  const Messages& messages = messages_of(is_wide);
+void encode(benchmark::State& state, const Messages& messages, std::string_view columns) {
   std::vector<TableColumn> table = messages.table;
   if (!columns.empty()) {
     table.push_back({"_topic", "LowCardinality(String)", "", ""});
     table.push_back({"_partition", "Int32", "", ""});
     table.push_back({"_offset", "UInt64", "", ""});
   }
-  const auto plan =
-      std::get<std::shared_ptr<const NativePlan>>(NativePlan::make(table, EncodeContext()));
+  EncodeContext context;
+  context.format = messages.format;
+  const auto plan = std::get<std::shared_ptr<const NativePlan>>(NativePlan::make(table, context));
   NativeEncoder encoder(plan);
   const auto one_block = [&] {
     encoder.clear();
@@ -168,8 +199,7 @@ void encode(benchmark::State& state, bool is_wide, std::string_view columns) {
 }
 
 // Every field of every message is looked at; strings and numbers are not unescaped or converted.
-void walk(benchmark::State& state, bool is_wide) {
-  const Messages& messages = messages_of(is_wide);
+void walk(benchmark::State& state, const Messages& messages) {
   simdjson::ondemand::parser parser;
   std::size_t seen = 0;
   const std::uint64_t before = allocations;
@@ -191,11 +221,24 @@ void walk(benchmark::State& state, bool is_wide) {
 constexpr std::string_view kColumns =
     R"("_topic":"access_log","_partition":11,"_offset":1234567890)";
 
-BENCHMARK_CAPTURE(encode, web_log, false, "")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(walk, web_log, false)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(encode, web_log_with_columns, false, kColumns)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(encode, wide, true, "")->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(walk, wide, true)->Unit(benchmark::kMillisecond);
+void encode_log(benchmark::State& state, RowFormat format) {
+  encode(state, log_messages(format), "");
+}
+void encode_log_with_columns(benchmark::State& state) {
+  encode(state, log_messages(RowFormat::kJsonObjects), kColumns);
+}
+void encode_wide(benchmark::State& state) { encode(state, wide_messages(), ""); }
+void walk_log(benchmark::State& state) { walk(state, log_messages(RowFormat::kJsonObjects)); }
+void walk_wide(benchmark::State& state) { walk(state, wide_messages()); }
+
+BENCHMARK_CAPTURE(encode_log, json, RowFormat::kJsonObjects)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(encode_log, json_arrays, RowFormat::kJsonArrays)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(encode_log, tsv, RowFormat::kTabs)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(encode_log, csv, RowFormat::kCommas)->Unit(benchmark::kMillisecond);
+BENCHMARK(encode_log_with_columns)->Unit(benchmark::kMillisecond);
+BENCHMARK(walk_log)->Unit(benchmark::kMillisecond);
+BENCHMARK(encode_wide)->Unit(benchmark::kMillisecond);
+BENCHMARK(walk_wide)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace millrace::bench

@@ -34,8 +34,25 @@ const std::vector<TableColumn> kTable = {
     {"o", "Decimal(76, 20)", "", ""},
 };
 
-NativeEncoder make_encoder(const std::vector<TableColumn>& table, bool skip_unknown) {
+constexpr RowFormat kFormats[] = {RowFormat::kJsonObjects, RowFormat::kJsonArrays, RowFormat::kTabs,
+                                  RowFormat::kCommas};
+
+// Text formats have no Array, Map or Tuple.
+std::vector<TableColumn> table_for(RowFormat format) {
+  std::vector<TableColumn> table = kTable;
+  if (has_text_fields(format)) {
+    std::erase_if(table, [](const TableColumn& column) {
+      return column.type.find('(') != std::string::npos && column.type[0] != 'N' &&
+             !column.type.starts_with("D") && !column.type.starts_with("F");
+    });
+  }
+  return table;
+}
+
+NativeEncoder make_encoder(const std::vector<TableColumn>& table, bool skip_unknown,
+                           RowFormat format) {
   EncodeContext context;
+  context.format = format;
   context.settings["input_format_skip_unknown_fields"] = skip_unknown ? "1" : "0";
   context.settings["input_format_column_name_matching_mode"] = "auto";
   auto plan = NativePlan::make(table, context);
@@ -62,11 +79,16 @@ std::string body_of(NativeEncoder& encoder) {
   return body;
 }
 
-void check(std::string_view bytes, bool skip_unknown) {
-  NativeEncoder all = make_encoder(kTable, skip_unknown), good = make_encoder(kTable, skip_unknown);
+void check(std::string_view bytes, bool skip_unknown, RowFormat format) {
+  const std::vector<TableColumn> table = table_for(format);
+  NativeEncoder all = make_encoder(table, skip_unknown, format),
+                good = make_encoder(table, skip_unknown, format);
+  const char* const numbers =
+      has_text_fields(format) ? "LowCardinality(UInt16)" : "Array(LowCardinality(UInt16))";
   NativeEncoder dictionary = make_encoder({{"a", "LowCardinality(Nullable(String))", "", ""},
-                                           {"f", "Array(LowCardinality(UInt16))", "", ""}},
-                                          true);
+                                           {"d", "String", "", ""},
+                                           {"f", numbers, "", ""}},
+                                          true, format);
   for (std::size_t at = 0; at <= bytes.size();) {
     const std::size_t end = std::min(bytes.find('\x1e', at), bytes.size());
     const std::string_view message = bytes.substr(at, end - at);
@@ -85,6 +107,7 @@ void check(std::string_view bytes, bool skip_unknown) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  millrace::fuzz::check(bytes.substr(1), (data[0] & 1) != 0);
+  millrace::fuzz::check(bytes.substr(1), (data[0] & 1) != 0,
+                        millrace::fuzz::kFormats[data[0] >> 1 & 3]);
   return 0;
 }

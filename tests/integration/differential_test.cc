@@ -176,6 +176,11 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
                   .feed_each({R"({"n":1,"x":--1})"}),
               ElementsAre(HasSubstr("only ClickHouse refuses")));
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
+  EXPECT_THAT(Differential(own, "x String", {}, "CSV").feed_each({"n,x"}),
+              ElementsAre(HasSubstr("only we refuse")))
+      << "the names of the columns are no header";
+  EXPECT_THAT(Differential(own, "x Date", {}, "CSV").feed_each({"1,2024,01,02"}),
+              ElementsAre(HasSubstr("only we refuse")));
 }
 
 class GeneratedRowsTest : public DifferentialTest,

@@ -4,6 +4,7 @@
 
 #include "tests/integration/rows.h"
 #include "tests/integration/servers.h"
+#include "tests/support/http_get.h"
 
 namespace millrace::test {
 namespace {
@@ -71,6 +72,77 @@ TEST_F(EncodingTest, ATableThatCanNotBeEncodedForGetsItsMessagesAsTheyAre) {
   EXPECT_GE(millrace->metric("millrace_passed_on_total", {R"(column="v")"}).value_or(0), 1);
   EXPECT_NE(millrace->log().find("column v"), std::string::npos);
   EXPECT_EQ(millrace->stop(), 0);
+}
+
+TEST_F(EncodingTest, RowsOfTextFormatsAreEncodedToo) {
+  clickhouse().query("CREATE TABLE " + name() +
+                     " (n UInt64, s String, d Nullable(Date)) ENGINE = MergeTree ORDER BY n");
+  const std::vector<std::pair<std::string, std::vector<std::string>>> formats = {
+      {"TSV", {"1\ta\\tb\t\\N", "2\t,\t2024-01-02"}},
+      {"CSV", {"3,\"a\tb\",\\N", "4,\",\",2024-01-02"}},
+      {"JSONCompactEachRow", {R"([5,"a\tb",null])", R"([6,",","2024-01-02"])"}}};
+  std::size_t rows = 0;
+  for (const auto& [format, messages] : formats) {
+    const auto millrace = start(format, ", format: " + format);
+    kafka().produce_texts(name(), messages);
+    rows += messages.size();
+    ASSERT_TRUE(has_rows(name(), rows)) << format;
+    EXPECT_GT(blocks(*millrace, "Native").value_or(0), 0) << format;
+    EXPECT_EQ(blocks(*millrace, format).value_or(0), 0) << format;
+    EXPECT_EQ(millrace->stop(), 0);
+  }
+  expect_value("countIf(s = 'a\\tb' AND d IS NULL AND n % 2 = 1)", "3");
+  expect_value("countIf(s = ',' AND d = '2024-01-02' AND n % 2 = 0)", "3");
+}
+
+// A body in either form.
+TEST_F(EncodingTest, CompressedBodiesAreTaken) {
+  create_rows_table(clickhouse(), name(), 100'000);
+  std::uint64_t rows = 0;
+  for (const std::string how : {"codec: lz4", "codec: zstd, level: 7"}) {
+    for (const std::string encoding : {"native", "as_is"}) {
+      const auto millrace = start("millrace-" + std::to_string(rows),
+                                  ", compression: {" + how + "}, encoding: " + encoding);
+      produce_rows(kafka(), name(), rows, rows + 1'000, 1);
+      rows += 1'000;
+      ASSERT_TRUE(has_rows(name(), rows)) << how << ", " << encoding;
+      EXPECT_EQ(millrace->stop(), 0);
+    }
+  }
+  EXPECT_EQ(missing_rows(clickhouse(), name(), rows), 0u);
+  EXPECT_EQ(duplicate_rows(clickhouse(), name()), 0u);
+}
+
+// The server refuses an insert whose traceparent it can't read.
+TEST_F(EncodingTest, AnInsertBelongsToTheTraceOfItsFirstMessage) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  ASSERT_EQ(http_request(clickhouse().port(), "/?allow_get_client_http_header=1",
+                         "CREATE TABLE " + name() +
+                             " (n UInt64, trace String DEFAULT getClientHTTPHeader('traceparent'))"
+                             " ENGINE = MergeTree ORDER BY n")
+                .status,
+            200);
+  Millrace millrace(
+      folder(),
+      clickhouse_yaml("insert_settings: {allow_get_client_http_header: 1}") +
+          pipelines_yaml("", "trace_context: first, batch: {max_rows: 2, max_age: 200ms}"));
+  millrace.start();
+  std::vector<KafkaMessage> messages;
+  for (const std::string header : {"no-trace", trace.c_str(), "none"}) {
+    KafkaMessage message;
+    message.payload = "{\"n\":" + std::to_string(messages.size()) + "}";
+    if (header != "none") message.headers = {{"traceparent", header}};
+    messages.push_back(std::move(message));
+  }
+  std::size_t next = 0;
+  kafka().produce(name(), [&](KafkaMessage& message) {
+    if (next == messages.size()) return false;
+    message = messages[next++];
+    return true;
+  });
+  expect_value("arraySort(groupArray((n, trace)))",
+               "[(0,'" + trace + "'),(1,'" + trace + "'),(2,'')]");
+  EXPECT_EQ(millrace.stop(), 0);
 }
 
 // A repeat may be made by a process that encodes where the first try did not, and the reverse.

@@ -26,6 +26,7 @@ struct Sent {
   std::string token, body;
   std::string format;
   std::vector<std::string> columns;
+  Codec compression = Codec::kNone;
 };
 
 // Plays its script, one step for each send; when the script is over, every send succeeds. Shared by
@@ -147,7 +148,11 @@ class FakeSender final : public BlockSender {
 
   QuerySummary send(const TableTarget&, const std::string& token,
                     const EncodedBody& body) override {
-    Sent sent{token, "", std::string(body.format), {body.columns.begin(), body.columns.end()}};
+    Sent sent{token,
+              "",
+              std::string(body.format),
+              {body.columns.begin(), body.columns.end()},
+              body.compression};
     for (const std::string_view piece : body.pieces) sent.body += piece;
     script_->on_send(sent);
     QuerySummary summary;

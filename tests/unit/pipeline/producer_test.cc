@@ -110,6 +110,27 @@ TEST_F(ProducerTest, NothingGrowsWhenMostOfTheBudgetIsUsed) {
   EXPECT_EQ(outlet_->pop()->cut, (Cut{2, 4}));
 }
 
+TEST_F(ProducerTest, ABlockHasTheTraceOfItsFirstRecordThatNamesOne) {
+  constexpr const char* kOne = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  constexpr const char* kOther = "00-4bf92f3577b34da6a3ce929d0e0e4737-00f067aa0ba902b7-01";
+  producer(1u << 30, {4, 1u << 20, milliseconds(1'000)});
+  const auto feed = [&](Lane& lane) {
+    std::int64_t offset = 0;
+    for (const char* trace : {"", "nonsense", kOne, kOther, "", "", kOther, ""}) {
+      Record record = make_record(offset++, "{}");
+      record.traceparent = trace;
+      ASSERT_EQ(producer_->append(lane, record, kStart), AppendResult::kAppended);
+    }
+  };
+  feed(open(0, "without"));
+  EXPECT_EQ(outlet_->pop()->traceparent, "");
+  EXPECT_EQ(outlet_->pop()->traceparent, "");
+  target_->trace_context = TraceContext::kFirst;
+  feed(open(0, "with"));
+  EXPECT_EQ(outlet_->pop()->traceparent, kOne);
+  EXPECT_EQ(outlet_->pop()->traceparent, kOther);
+}
+
 TEST_F(ProducerTest, TheByteLimitCutsToo) {
   producer(1u << 30, {1'000, 100, milliseconds(1'000)});
   Lane& lane = open();

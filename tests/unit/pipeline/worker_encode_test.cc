@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "tests/unit/pipeline/fakes.h"
+#include "transport/compression.h"
 
 namespace millrace {
 namespace {
@@ -33,6 +34,9 @@ class WorkerEncodeTest : public ::testing::Test {
   void run(const std::vector<std::string>& payloads, const std::function<bool()>& done) {
     const auto end = static_cast<std::int64_t>(payloads.size());
     queue_.make_inlet().push(make_block(budget_, lane_, {0, end}, payloads, target_));
+    run_until(done);
+  }
+  void run_until(const std::function<bool()>& done) {
     Worker worker(0, queue_, std::make_unique<testing::FakeSender>(script_), policy_, budget_,
                   stats_, log_.sink());
     std::thread thread([&] { worker.run(); });
@@ -69,6 +73,62 @@ TEST_F(WorkerEncodeTest, RowsBecomeOneNativeBlockThatNamesItsColumns) {
   EXPECT_EQ(sent.token, "g/t/0/inc/0-2");
   EXPECT_EQ(script_->facts_asked, 1u);
   EXPECT_EQ(budget_.used(), 0u);
+}
+
+std::string decompressed(Codec codec, std::string_view body) {
+  const auto decompressor = Decompressor::make(codec);
+  std::string out;
+  char piece[4096];
+  while (const std::size_t bytes = decompressor->decompress(body, piece, sizeof piece)) {
+    out.append(piece, bytes);
+  }
+  EXPECT_TRUE(decompressor->at_end());
+  return out;
+}
+
+TEST_F(WorkerEncodeTest, RowsOfAllFormatsBecomeTheSameBlock) {
+  std::int64_t end = 0;
+  const auto add = [&](const char* format, const std::vector<std::string>& rows) {
+    auto target = std::make_shared<TableTarget>(*target_);
+    target->format = format;
+    queue_.make_inlet().push(make_block(budget_, lane_, {end, end + 2}, rows, target));
+    end += 2;
+  };
+  add("JSONEachRow", {R"({"n":1,"s":"a"})", R"({"n":2,"s":"b"})"});
+  add("JSONCompactEachRow", {R"([1,"a"])", R"([2,"b"])"});
+  add("TSV", {"1\ta", "2\tb"});
+  add("CSV", {"1,\"a\"", "2,b"});
+  run_until([&] { return lane_->position() == end; });
+  ASSERT_EQ(script_->sent().size(), 4u);
+  for (const testing::Sent& sent : script_->sent()) {
+    EXPECT_EQ(sent.format, "Native");
+    EXPECT_EQ(sent.body, script_->sent()[0].body);
+  }
+}
+
+TEST_F(WorkerEncodeTest, BodiesAreCompressedWhereTheTargetSaysSo) {
+  std::vector<std::string> rows;
+  for (int i = 0; i < 1000; ++i) rows.push_back(R"({"n":)" + std::to_string(i) + R"(,"s":"same"})");
+  queue_.make_inlet().push(make_block(budget_, lane_, {0, 1000}, rows, target_));
+  std::int64_t begin = 1000;
+  std::vector<std::shared_ptr<TableTarget>> targets;
+  for (const BodyCompression how :
+       {BodyCompression{Codec::kLz4, 0}, {Codec::kZstd, 0}, {Codec::kZstd, 19}, {Codec::kLz4, 0}}) {
+    auto target = targets.emplace_back(std::make_shared<TableTarget>(*target_));
+    target->compression = how;
+    queue_.make_inlet().push(make_block(budget_, lane_, {begin, begin + 1000}, rows, target));
+    begin += 1000;
+  }
+  run_until([&] { return lane_->position() == begin; });
+  const std::vector<testing::Sent> sent = script_->sent();
+  ASSERT_EQ(sent.size(), 5u);
+  EXPECT_EQ(sent[0].compression, Codec::kNone);
+  for (std::size_t i = 1; i < sent.size(); ++i) {
+    EXPECT_EQ(sent[i].compression, targets[i - 1]->compression.codec);
+    EXPECT_LT(sent[i].body.size(), sent[0].body.size() / 2);
+    EXPECT_EQ(decompressed(sent[i].compression, sent[i].body), sent[0].body) << i;
+  }
+  EXPECT_LT(sent[3].body.size(), sent[2].body.size()) << "the level is taken";
 }
 
 TEST_F(WorkerEncodeTest, ARowThatDoesNotFitIsADeadLetterAloneAndNothingIsAsked) {

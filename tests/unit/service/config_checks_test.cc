@@ -99,6 +99,18 @@ TEST(ConfigChecks, TlsIsForHttpsEndpoints) {
             "m.yaml:1: clickhouse.tls.client_cert_key: needs a clickhouse.tls.client_cert");
 }
 
+TEST(ConfigChecks, LevelsAreThoseOfTheCodec) {
+  const auto faults = [](const std::string& how) {
+    return faults_of(minimal("    compression: {" + how + "}\n"));
+  };
+  EXPECT_EQ(faults("codec: lz4, level: 12"), "");
+  EXPECT_EQ(faults("codec: zstd, level: 22"), "");
+  EXPECT_EQ(faults("codec: lz4, level: 13"),
+            "m.yaml:7: pipelines[0].compression.level: lz4 has levels up to 12");
+  EXPECT_EQ(faults("level: 3"),
+            "m.yaml:7: pipelines[0].compression.level: needs a compression.codec: lz4 or zstd");
+}
+
 TEST(ConfigChecks, WhatJustFitsIsTaken) {
   EXPECT_EQ(faults_of(minimal("    batch: {target_bytes: 240MiB, max_bytes: 1GiB}\n")), "");
   EXPECT_EQ(faults_of(minimal("", "workers: {count: 64}\n")), "");
