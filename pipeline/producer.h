@@ -122,6 +122,8 @@ class Producer {
   void cut_due(SteadyTime now);
   void cut(Lane& lane, CutReason reason);  // also moves the position over skipped records
   void cut_all(CutReason reason);
+  // Memory is short: each worker that waits gets the largest open block.
+  void make_room();
   // When cut_due has something to do next; nothing while all blocks are empty.
   std::optional<SteadyTime> next_due() const;
 
@@ -142,7 +144,6 @@ class Producer {
   std::optional<CutReason> full(const Lane& lane) const;
   bool may_grow() const;
   std::size_t workers_wanting() const;
-  void make_room();
   void cut_borders_below(Lane& lane, std::int64_t offset);
   void cut_stride(Lane& lane, CutReason reason);
   void forget_open(Lane& lane);

@@ -186,7 +186,8 @@ ProcessSettings other_process_settings() {
           [](const auto& listen) {
             return print_host_port(std::get<0>(listen), std::get<1>(listen));
           },
-          "Where /metrics, /livez, /readyz and /status answer; port 0 takes a free one, 0.0.0.0 "
+          "Where the page, /metrics, /livez, /readyz and /status answer; port 0 takes a free one, "
+          "0.0.0.0 "
           "lets everybody ask who reaches the host."),
       Process::live(Process::secret(Process::text(
           "admin.token", FIELD(admin.token),

@@ -87,6 +87,9 @@ void KafkaSession::read(SteadyTime now) {
       BudgetGate::Step::kResumeAll) {
     update_pauses();
   }
+  // Else what is open could hold too much of the budget for reading to go on before its age is
+  // over.
+  if (gate_.paused()) producer_.make_room();
   read_burst(now);
 }
 

@@ -123,12 +123,11 @@ TEST_F(EncodingTest, AnInsertBelongsToTheTraceOfItsFirstMessage) {
                 .status,
             200);
   Millrace millrace(
-      folder(),
-      clickhouse_yaml("insert_settings: {allow_get_client_http_header: 1}") +
-          pipelines_yaml("", "trace_context: first, batch: {max_rows: 2, max_age: 200ms}"));
+      folder(), clickhouse_yaml("insert_settings: {allow_get_client_http_header: 1}") +
+                    pipelines_yaml("", "trace_context: first, batch: {max_rows: 2, max_age: 1m}"));
   millrace.start();
   std::vector<KafkaMessage> messages;
-  for (const std::string header : {"no-trace", trace.c_str(), "none"}) {
+  for (const std::string header : {"no-trace", trace.c_str(), "none", "none"}) {
     KafkaMessage message;
     message.payload = "{\"n\":" + std::to_string(messages.size()) + "}";
     if (header != "none") message.headers = {{"traceparent", header}};
@@ -141,7 +140,7 @@ TEST_F(EncodingTest, AnInsertBelongsToTheTraceOfItsFirstMessage) {
     return true;
   });
   expect_value("arraySort(groupArray((n, trace)))",
-               "[(0,'" + trace + "'),(1,'" + trace + "'),(2,'')]");
+               "[(0,'" + trace + "'),(1,'" + trace + "'),(2,''),(3,'')]");
   EXPECT_EQ(millrace.stop(), 0);
 }
 

@@ -2,12 +2,15 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -182,6 +185,32 @@ class FakeSender final : public BlockSender {
  private:
   const std::shared_ptr<SendScript> script_;
   const std::string session_id_ = "fake-session";
+};
+
+// A worker that waits for one block, from its construction on.
+class WaitingWorker {
+ public:
+  explicit WaitingWorker(BlockQueue& queue) : queue_(queue), outlet_(queue.make_outlet()) {
+    const std::size_t others = queue.wanted();
+    taken_ = std::async(std::launch::async, [this] { return outlet_.pop(); });
+    while (queue.wanted() == others) std::this_thread::yield();
+  }
+  ~WaitingWorker() {
+    if (taken_.valid()) queue_.close();
+  }
+  WaitingWorker(const WaitingWorker&) = delete;
+  WaitingWorker& operator=(const WaitingWorker&) = delete;
+
+  // Null when none came.
+  InsertBlockPtr block() {
+    if (taken_.wait_for(std::chrono::seconds(30)) != std::future_status::ready) queue_.close();
+    return taken_.get();
+  }
+
+ private:
+  BlockQueue& queue_;
+  BlockQueue::Outlet outlet_;
+  std::future<InsertBlockPtr> taken_;
 };
 
 inline BlockSenderFactory fake_senders(const std::shared_ptr<SendScript>& script) {

@@ -1,9 +1,7 @@
 // A lane with exactly once: what is held back, what is built again, what is forgotten.
 #include <gtest/gtest.h>
 
-#include <future>
 #include <stdexcept>
-#include <thread>
 
 #include "pipeline/producer.h"
 #include "tests/unit/pipeline/fakes.h"
@@ -63,8 +61,7 @@ TEST_F(PlannedLane, AHeldBlockIsMeantForAWorkerThatWaits) {
   Lane& growing = producer_->open_planned_lane({"g", "t", 1}, target_, {.position = 0});
   flow_.set_limits(BatchLimits{6, 1u << 20, milliseconds(50), 3, 1u << 20}, LaneLimits{});
   producer_->cut_due(kStart);  // takes the limits
-  auto taken = std::async(std::launch::async, [&] { return outlet_.pop(); });
-  while (queue_.wanted() == 0) std::this_thread::yield();
+  testing::WaitingWorker worker(queue_);
   const auto ends = [&] { return producer_->checkpoint(growing).ends; };
   append(leaving, 0, 3);
   append(growing, 0, 5);
@@ -73,7 +70,9 @@ TEST_F(PlannedLane, AHeldBlockIsMeantForAWorkerThatWaits) {
   producer_->cut_due(kStart);
   EXPECT_EQ(ends(), (std::vector<std::int64_t>{5}));
   producer_->planned(growing, 5);
-  EXPECT_EQ(taken.get()->cut, (Cut{0, 5}));
+  const auto block = worker.block();
+  ASSERT_TRUE(block);
+  EXPECT_EQ(block->cut, (Cut{0, 5}));
 }
 
 TEST_F(PlannedLane, KeepsTheIncarnationOfThePlanAndDrawsOneWithout) {

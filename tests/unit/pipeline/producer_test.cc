@@ -3,9 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
 #include <stdexcept>
-#include <thread>
 #include <vector>
 
 #include "tests/unit/pipeline/fakes.h"
@@ -72,10 +70,10 @@ TEST_F(ProducerTest, ABlockGrowsOverItsTargetWhileNoWorkerWaits) {
   producer_->cut_due(kStart);
   EXPECT_EQ(queue_->queued(), 0u);
 
-  auto grown = std::async(std::launch::async, [&] { return outlet_->pop(); });
-  while (queue_->wanted() == 0) std::this_thread::yield();
+  testing::WaitingWorker worker(*queue_);
   producer_->cut_due(kStart);  // without another record
-  const auto block = grown.get();
+  const auto block = worker.block();
+  ASSERT_TRUE(block);
   EXPECT_EQ(block->cut, (Cut{0, 5}));
   EXPECT_EQ(block->reason, CutReason::kRows);
 }
@@ -86,10 +84,11 @@ TEST_F(ProducerTest, AWorkerThatWaitsTakesOneBlock) {
   Lane& second = open(0, "second");
   for (std::int64_t offset = 0; offset < 3; ++offset) append(first, offset);
   for (std::int64_t offset = 0; offset < 3; ++offset) append(second, offset);
-  auto taken = std::async(std::launch::async, [&] { return outlet_->pop(); });
-  while (queue_->wanted() == 0) std::this_thread::yield();
+  testing::WaitingWorker worker(*queue_);
   producer_->cut_due(kStart);
-  EXPECT_EQ(taken.get()->cut, (Cut{0, 3}));
+  const auto block = worker.block();
+  ASSERT_TRUE(block);
+  EXPECT_EQ(block->cut, (Cut{0, 3}));
   EXPECT_EQ(queue_->queued(), 0u);
 }
 
@@ -197,14 +196,14 @@ TEST_F(ProducerTest, ASpentBudgetGivesEachWorkerThatWaitsABlock) {
   append(small, 0);
   const auto others = budget_->try_reserve(budget_->limit() - budget_->used() - 50'000);
   append(large, 0, std::string(10'000, 'x'));
-  std::vector<std::future<InsertBlockPtr>> workers;
-  for (int i = 0; i < 2; ++i) {
-    workers.push_back(std::async(std::launch::async, [&] { return queue_->make_outlet().pop(); }));
-  }
-  while (queue_->wanted() < 2) std::this_thread::yield();
+  testing::WaitingWorker one(*queue_), other(*queue_);
   EXPECT_EQ(producer_->append(large, make_record(1, std::string(90'000, 'x')), kStart),
             AppendResult::kBudgetSpent);
-  for (auto& worker : workers) EXPECT_EQ(worker.get()->reason, CutReason::kBudget);
+  for (auto* worker : {&one, &other}) {
+    const auto block = worker->block();
+    ASSERT_TRUE(block);
+    EXPECT_EQ(block->reason, CutReason::kBudget);
+  }
 }
 
 TEST_F(ProducerTest, ARecordLargerThanTheWholeBudgetIsSaidToBeTooLarge) {
