@@ -82,7 +82,7 @@ std::vector<std::string> jq(const std::string& program, const std::filesystem::p
 
 TEST_F(PrometheusTest, EveryQueryOfTheDashboardHasData) {
   const auto dashboard = project_file("deploy/grafana/millrace.json");
-  const RealPrometheus prometheus(folder("prometheus"), millrace_.port());
+  const RealPrometheus prometheus(folder("prometheus"), {millrace_.port()});
   std::vector<std::string> expressions = jq(".panels[].targets[]?.expr", dashboard);
   EXPECT_GT(expressions.size(), 40u);
   const std::string kVariables =
@@ -104,7 +104,7 @@ TEST_F(PrometheusTest, EveryQueryOfTheDashboardHasData) {
 
 TEST_F(PrometheusTest, EveryRecordingRuleRecordsAndTheMissingTableIsAnAlert) {
   const auto recording = project_file("deploy/prometheus/recording.yaml");
-  const RealPrometheus prometheus(folder("prometheus"), millrace_.port(),
+  const RealPrometheus prometheus(folder("prometheus"), {millrace_.port()},
                                   {recording, project_file("deploy/prometheus/alerts.yaml")});
   std::vector<std::string> expressions;
   for (const std::string& line : lines_of(read_file(recording))) {

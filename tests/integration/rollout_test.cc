@@ -1,6 +1,6 @@
 // The life of a Deployment, with processes for its pods: what Kubernetes does to millrace between
 // the first roll-out and the last drain, while rows flow, under the configuration that the Helm
-// chart makes.
+// chart makes; and what Prometheus has seen of it in the end.
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -9,6 +9,7 @@
 
 #include "tests/integration/rows.h"
 #include "tests/integration/servers.h"
+#include "tests/support/real_prometheus.h"
 
 namespace millrace::test {
 namespace {
@@ -29,6 +30,15 @@ class RolloutTest : public WithServers {
     WithServers::SetUp();
     kafka().create_topic(name(), kPartitions);
     create_rows_table(clickhouse(), name(), kWindow);
+    // The first alert, MillraceDown, is not given its five minutes, but longer than Prometheus
+    // takes to see that a target is gone (five seconds).
+    std::string alerts = read_file(project_file("deploy/prometheus/alerts.yaml"));
+    replace(alerts, "for: 5m", "for: 15s");
+    std::filesystem::create_directories(folder());
+    write_file(folder() / "alerts.yaml", alerts);
+    prometheus_ = std::make_unique<RealPrometheus>(
+        folder("prometheus"), std::vector<std::uint16_t>{},
+        std::vector{project_file("deploy/prometheus/recording.yaml"), folder() / "alerts.yaml"});
   }
 
   // What the chart makes of its defaults (tests/kubernetes/check-chart compares), with the servers
@@ -59,12 +69,41 @@ class RolloutTest : public WithServers {
     pods_.back()->start();
     ASSERT_TRUE(eventually([&] { return pods_.back()->get("/readyz").ok(); }, kPatience,
                            "the new pod is ready"));
+    discover();
+  }
+  static std::string instance(const Millrace& pod) {
+    return "127.0.0.1:" + std::to_string(pod.port());
+  }
+  // The pods that there are, for Prometheus.
+  void discover() const {
+    std::vector<std::uint16_t> ports;
+    for (const auto& pod : pods_) ports.push_back(pod->port());
+    prometheus_->set_targets(ports);
+  }
+  testing::AssertionResult is_seen(const std::string& promql) const {
+    return eventually([&] { return prometheus_->has_number(promql); }, kPatience,
+                      "Prometheus has " + promql);
+  }
+  testing::AssertionResult is_scraped(const Millrace& pod) const {
+    return is_seen("up{instance='" + instance(pod) + "'} == 1");
+  }
+  // Killed, and there for Prometheus until the alert fires.
+  void kill_pod() {
+    const Millrace& pod = *pods_.front();
+    ASSERT_TRUE(is_scraped(pod));
+    pods_.front()->kill9();
+    ASSERT_TRUE(is_seen("ALERTS{alertname='MillraceDown',alertstate='firing',instance='" +
+                        instance(pod) + "'}"));
+    pods_.erase(pods_.begin());
+    discover();
   }
   // The oldest one, as long as the probes would let it.
   void drain_pod() {
+    EXPECT_TRUE(is_scraped(*pods_.front()));
     EXPECT_TRUE(pods_.front()->get("/livez").ok());
     EXPECT_EQ(pods_.front()->stop(), 0);
     pods_.erase(pods_.begin());
+    discover();
   }
   testing::AssertionResult share_all_partitions() const {
     const auto owned = [&] {
@@ -82,6 +121,7 @@ class RolloutTest : public WithServers {
     return clickhouse().try_number("SELECT count() FROM " + name()).value_or(0);
   }
 
+  std::unique_ptr<RealPrometheus> prometheus_;
   std::vector<std::unique_ptr<Millrace>> pods_;
   int started_ = 0;
   std::uint64_t fed_ = 0;
@@ -104,10 +144,10 @@ TEST_F(RolloutTest, EachRowComesOnceFromTheFirstRollOutToTheLastDrain) {
   feed();  // three of them
   start_pod(changed);
   ASSERT_TRUE(share_all_partitions());
+  EXPECT_TRUE(is_seen("count(up == 1) == 3"));
 
   feed();  // one dies, and Kubernetes starts another
-  pods_.front()->kill9();
-  pods_.erase(pods_.begin());
+  kill_pod();
   start_pod(changed);
   ASSERT_TRUE(share_all_partitions());
 
@@ -126,6 +166,14 @@ TEST_F(RolloutTest, EachRowComesOnceFromTheFirstRollOutToTheLastDrain) {
   drain_pod();
   EXPECT_EQ(table_checksums(clickhouse(), name()), produced_checksums(clickhouse(), fed_));
   EXPECT_EQ(total(kafka().committed_offsets(name(), name())), fed_);
+
+  EXPECT_TRUE(is_seen("count(max_over_time(millrace_lanes[1h])) == " + std::to_string(started_)));
+  EXPECT_TRUE(is_seen("min(min_over_time(millrace_workers[1h])) == 2"));
+  EXPECT_TRUE(is_seen("max(max_over_time(millrace_workers[1h])) == 3"));
+  EXPECT_TRUE(is_seen("sum(max_over_time(millrace_inserted_rows_total[1h])) > 0"));
+  const std::string fired = prometheus_->query("max_over_time(ALERTS{alertstate='firing'}[1h])");
+  EXPECT_NE(fired.find("MillraceDown"), std::string::npos) << fired;
+  EXPECT_EQ(fired.find("alertname"), fired.rfind("alertname")) << "more than the one: " << fired;
 }
 
 }  // namespace

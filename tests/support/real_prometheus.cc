@@ -6,14 +6,28 @@
 namespace millrace::test {
 namespace {
 
-ChildProcess::Options process_options(const std::filesystem::path& folder, std::uint16_t target,
+void write_targets(const std::filesystem::path& file, const std::vector<std::uint16_t>& ports) {
+  std::string targets;
+  for (const std::uint16_t port : ports) {
+    targets += (targets.empty() ? "\"127.0.0.1:" : ",\"127.0.0.1:") + std::to_string(port) + '"';
+  }
+  // In one piece: Prometheus reads it whenever it changes.
+  const std::filesystem::path made = file.string() + ".new";
+  write_file(made, "[{\"targets\":[" + targets + "]}]");
+  std::filesystem::rename(made, file);
+}
+
+ChildProcess::Options process_options(const std::filesystem::path& folder,
+                                      const std::filesystem::path& targets_file,
+                                      const std::vector<std::uint16_t>& targets,
                                       const std::vector<std::filesystem::path>& rule_files,
                                       std::uint16_t port) {
   std::filesystem::create_directories(folder);
+  write_targets(targets_file, targets);
   std::string config =
       "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
-      "scrape_configs:\n  - job_name: millrace\n    static_configs: [{targets: ['127.0.0.1:" +
-      std::to_string(target) + "']}]\nrule_files:\n";
+      "scrape_configs:\n  - job_name: millrace\n    file_sd_configs: [{files: ['" +
+      targets_file.string() + "'], refresh_interval: 1s}]\nrule_files:\n";
   for (const auto& file : rule_files) config += "  - '" + file.string() + "'\n";
   write_file(folder / "prometheus.yml", config);
   return {
@@ -27,9 +41,16 @@ ChildProcess::Options process_options(const std::filesystem::path& folder, std::
 
 }  // namespace
 
-RealPrometheus::RealPrometheus(const std::filesystem::path& folder, std::uint16_t target,
+RealPrometheus::RealPrometheus(const std::filesystem::path& folder,
+                               const std::vector<std::uint16_t>& targets,
                                const std::vector<std::filesystem::path>& rule_files)
-    : port_(free_port()), process_(process_options(folder, target, rule_files, port_)) {}
+    : port_(free_port()),
+      targets_file_(folder / "targets.json"),
+      process_(process_options(folder, targets_file_, targets, rule_files, port_)) {}
+
+void RealPrometheus::set_targets(const std::vector<std::uint16_t>& targets) const {
+  write_targets(targets_file_, targets);
+}
 
 std::string RealPrometheus::query(const std::string& promql) const {
   return http_request(port_, "/api/v1/query?query=" + url_encode(promql)).body;

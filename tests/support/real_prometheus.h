@@ -1,4 +1,4 @@
-// A real Prometheus of the test's own that scrapes one millrace every second.
+// A real Prometheus of the test's own that scrapes every millrace it is told of each second.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,12 @@ namespace millrace::test {
 // Owned by one thread.
 class RealPrometheus {
  public:
-  // `target`: the admin port to be scraped, as job "millrace".
-  RealPrometheus(const std::filesystem::path& folder, std::uint16_t target,
+  // `targets`: the admin ports to be scraped, as job "millrace".
+  RealPrometheus(const std::filesystem::path& folder, const std::vector<std::uint16_t>& targets,
                  const std::vector<std::filesystem::path>& rule_files = {});
+
+  // What a service discovery would find from now on; the series of others end.
+  void set_targets(const std::vector<std::uint16_t>& targets) const;
 
   // The answer's JSON.
   std::string query(const std::string& promql) const;
@@ -24,6 +27,7 @@ class RealPrometheus {
 
  private:
   const std::uint16_t port_;
+  const std::filesystem::path targets_file_;
   ChildProcess process_;
 };
 
