@@ -146,7 +146,7 @@ TEST_F(AdminServerTest, ABodyThatNobodyNeedsCostsNoReply) {
     Peer peer(server->port());
     peer.send("POST /drain HTTP/1.1\r\nHost: test\r\nContent-Length: " + std::to_string(bytes) +
               "\r\n\r\n" + std::string(bytes, ' '));
-    const std::string reply = peer.receive();
+    std::string reply = peer.receive();
     EXPECT_TRUE(bytes > kMostBytes || !peer.was_reset());
     return reply;
   };
