@@ -1,6 +1,18 @@
 #include "pipeline/batcher.h"
 
 namespace millrace {
+namespace {
+
+// Which of both is reached; nothing of an empty block.
+std::optional<CutReason> reached(std::size_t rows, std::size_t wanted_rows, std::size_t bytes,
+                                 std::size_t wanted_bytes) {
+  if (rows == 0) return std::nullopt;
+  if (rows >= wanted_rows) return CutReason::kRows;
+  if (bytes >= wanted_bytes) return CutReason::kBytes;
+  return std::nullopt;
+}
+
+}  // namespace
 
 std::string_view to_string(CutReason reason) {
   switch (reason) {
@@ -29,17 +41,11 @@ void Batcher::add(std::size_t rows, std::size_t bytes, SteadyTime now) {
 }
 
 std::optional<CutReason> Batcher::full() const noexcept {
-  if (rows_ == 0) return std::nullopt;
-  if (rows_ >= limits_.max_rows) return CutReason::kRows;
-  if (bytes_ >= limits_.max_bytes) return CutReason::kBytes;
-  return std::nullopt;
+  return reached(rows_, limits_.max_rows, bytes_, limits_.max_bytes);
 }
 
 std::optional<CutReason> Batcher::enough() const noexcept {
-  if (rows_ == 0) return std::nullopt;
-  if (rows_ >= limits_.enough_rows()) return CutReason::kRows;
-  if (bytes_ >= limits_.enough_bytes()) return CutReason::kBytes;
-  return std::nullopt;
+  return reached(rows_, limits_.enough_rows(), bytes_, limits_.enough_bytes());
 }
 
 std::optional<CutReason> Batcher::due(SteadyTime now) const noexcept {

@@ -7,6 +7,8 @@
 #include <set>
 #include <utility>
 
+#include "pipeline/stats.h"
+
 #if defined(__SANITIZE_THREAD__)
 // moodycamel synchronises the use of a slot anew by fences, which ThreadSanitizer does not model.
 // The contents of a block are handed over under this file's mutex as well, so races in our own code
@@ -33,24 +35,13 @@ constexpr SteadyTime::rep kNever = SteadyTime::max().time_since_epoch().count();
 
 }  // namespace
 
-// Counts whoever is in a scope.
-class Counted {
- public:
-  explicit Counted(std::atomic<std::size_t>& count) : count_(count) { ++count_; }
-  ~Counted() { --count_; }
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
- private:
-  std::atomic<std::size_t>& count_;
-};
-
 struct BlockQueue::Impl {
   explicit Impl(std::chrono::milliseconds longest_sleep) : slice(longest_sleep) {}
 
   const std::chrono::milliseconds slice;
   Queue queue;
-  std::atomic<std::size_t> queued{0}, waiting{0};  // blocks; workers in pop()
+  std::atomic<std::size_t> queued{0};
+  Gauge waiting;  // workers in pop()
   std::atomic<bool> closed{false};
   std::atomic<SteadyTime::rep> next_due{kNever};  // of `parked`; read without the lock by pop
 
@@ -153,7 +144,7 @@ void BlockQueue::Inlet::push(InsertBlockPtr block) {
 
 InsertBlockPtr BlockQueue::Outlet::pop() {
   Impl& impl = *queue_->impl_;
-  const Counted waits(impl.waiting);
+  const InFlight waits(impl.waiting);
   InsertBlockPtr block;
   while (!impl.closed) {
     const SteadyTime now = std::chrono::steady_clock::now();
@@ -188,7 +179,8 @@ void BlockQueue::close() {
 std::size_t BlockQueue::queued() const noexcept { return impl_->queued; }
 
 std::size_t BlockQueue::wanted() const noexcept {
-  const std::size_t waiting = impl_->waiting, queued = impl_->queued;
+  const auto waiting = static_cast<std::size_t>(impl_->waiting.value());
+  const std::size_t queued = impl_->queued;
   return waiting > queued ? waiting - queued : 0;
 }
 

@@ -42,8 +42,8 @@ std::vector<TableColumn> table_for(RowFormat format) {
   std::vector<TableColumn> table = kTable;
   if (has_text_fields(format)) {
     std::erase_if(table, [](const TableColumn& column) {
-      return column.type.find('(') != std::string::npos && column.type[0] != 'N' &&
-             !column.type.starts_with("D") && !column.type.starts_with("F");
+      return column.type.starts_with("Array") || column.type.starts_with("Map") ||
+             column.type.starts_with("Tuple");
     });
   }
   return table;
