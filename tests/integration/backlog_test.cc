@@ -16,10 +16,9 @@ constexpr std::size_t kMessageBytes = 4096;
 constexpr std::size_t kBacklogBytes = (kSanitized ? 512 : 2048) * kMiB;
 constexpr std::uint64_t kMessages = kBacklogBytes / kMessageBytes;
 constexpr std::size_t kBudgetBytes = 256 * kMiB;
-// What four workers' buffers may hold beyond what their blocks paid for: room in which to grow, as
-// much again as the largest block. Little of it is ever touched, so that it is not in what the
-// process takes.
-constexpr std::size_t kBuffersBytes = 4 * 64 * kMiB;
+// A body's buffers double as they grow, so they hold up to twice what its block paid for it, which
+// is half of the budget at most. Room that is not touched is not in what the process takes.
+constexpr std::size_t kBuffersBytes = kBudgetBytes / 2;
 constexpr std::size_t kBesidesBytes = 100 * kMiB;  // what the process may take besides the budget
 constexpr seconds kStall{kSanitized ? 10 : 60};
 
