@@ -1,0 +1,1 @@
+SELECT tupleElement(after, 'ticket_price'), tupleElement(source, 'table'), op FROM ${CASE} ORDER BY op

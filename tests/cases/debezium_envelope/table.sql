@@ -1,0 +1,1 @@
+CREATE TABLE ${CASE} (before Tuple(id Int64, ticket_price String, day Nullable(Date32)), after Tuple(id Int64, ticket_price String, day Nullable(Date32)), source Tuple(`table` LowCardinality(String), lsn Nullable(Int64), ts_ms DateTime64(3,'UTC')), op LowCardinality(String), ts_ms DateTime64(3,'UTC')) ENGINE = MergeTree ORDER BY ts_ms;

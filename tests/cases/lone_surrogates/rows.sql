@@ -1,0 +1,1 @@
+SELECT id, s, m FROM ${CASE} ORDER BY id

@@ -1,0 +1,1 @@
+CREATE TABLE ${CASE} (id UInt64, s String, m Map(String, String)) ENGINE = MergeTree ORDER BY id;

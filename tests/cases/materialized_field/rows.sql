@@ -1,0 +1,1 @@
+SELECT id, tags, up FROM ${CASE} ORDER BY id

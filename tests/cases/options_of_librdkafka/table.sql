@@ -1,0 +1,1 @@
+CREATE TABLE ${CASE} (id UInt64, s String) ENGINE = MergeTree ORDER BY id;

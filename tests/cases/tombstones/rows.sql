@@ -1,0 +1,1 @@
+SELECT k, id, name, off FROM ${CASE} FINAL ORDER BY off

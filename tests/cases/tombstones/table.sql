@@ -1,0 +1,1 @@
+CREATE TABLE ${CASE} (k Nullable(String), id String, name String, off UInt64, deleted UInt8 DEFAULT id = '') ENGINE = ReplacingMergeTree(off, deleted) ORDER BY ifNull(k, '') SETTINGS allow_nullable_key = 1;
