@@ -8,6 +8,7 @@
 #include "transport/client_core.h"
 #include "transport/common_settings.h"
 #include "transport/http_session.h"
+#include "transport/http_status.h"
 #include "transport/request_text.h"
 #include "transport/wire_text.h"
 
@@ -24,6 +25,7 @@ constexpr std::uint64_t kMaxErrorAnswerBytes = 1u << 30;
 constexpr std::chrono::milliseconds kRetryPause{100};  // times the number of the try
 constexpr std::chrono::milliseconds kSessionPause{20};
 constexpr int kSessionIsLocked = 373;
+constexpr std::size_t kMaxLocation = 1'000;  // of an error's text
 
 int parse_int(std::string_view text) {
   int value = 0;
@@ -300,7 +302,10 @@ void Call::throw_server_error(std::string_view text) {
   details.message = wire::valid_utf8(text, max_error_text_bytes());
   details.http_status = head.status;
   details.endpoint = endpoint_->to_string();
-  const Disposition disposition = disposition_of(details.code, text);
+  if (const auto to = head.header("Location"); details.code == 0 && !to.empty())
+    details.message = "redirects to " + wire::valid_utf8(to, kMaxLocation) + " " + details.message;
+  const Disposition disposition = details.code == 0 ? disposition_of_status(details.http_status)
+                                                    : disposition_of(details.code, text);
   details.disposition = disposition;
   details.may_have_been_applied =
       maybe_executed_ ||

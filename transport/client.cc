@@ -26,6 +26,10 @@ constexpr std::chrono::milliseconds kAliveTimeout{3'000};
 // noticed.
 constexpr std::chrono::milliseconds kLeastSessionWait{1'000};
 constexpr const char* kProgressInterval = "200";  // milliseconds
+// Proxies take request lines of 8 KiB (nginx) or 16 KiB, ClickHouse of 128 KiB; settings, token and
+// database stand there, too, and escaped a byte is three.
+constexpr std::size_t kLongStatement = 1'024;
+constexpr std::size_t kMaxQuerySize = 262'144;  // of the server, by default
 
 Endpoint endpoint_of(const ClientOptions& options) {
   Endpoint endpoint;
@@ -103,6 +107,25 @@ CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds
   const bool shorter = options.request_timeout.count() != 0 && options.request_timeout < timeout;
   request.timeout = shorter ? options.request_timeout : timeout;
   return request;
+}
+
+// What is to stand in front of the body instead of in the URL: a long statement, in the body's
+// coding, as a frame of its own. Empty: it is short, or the coding can't have frames one after the
+// other.
+std::string take_long_statement(CallRequest& request, Codec body) {
+  const auto query = request.params.find("query");
+  if (query == request.params.end() || query->second.size() <= kLongStatement) return {};
+  if (body != Codec::kNone && (!can_code(body) || body == Codec::kDeflate)) return {};
+  const std::string statement = std::move(query->second) + "\n";
+  request.params.erase(query);
+  if (statement.size() > kMaxQuerySize / 2)
+    request.params.try_emplace("max_query_size", std::to_string(2 * statement.size()));
+  if (body == Codec::kNone) return statement;
+  std::string coded;
+  const auto compressor = Compressor::make(body);
+  compressor->compress(statement, coded);
+  compressor->finish(coded);
+  return coded;
 }
 
 void trim_end(std::string& text) {
@@ -279,6 +302,14 @@ QuerySummary Client::raw_insert(std::string_view table, BodyPieces body,
                       options);
   }
   CallRequest request = make_insert(table, options);
+  const std::string statement = take_long_statement(request, options.compression);
+  std::vector<std::string_view> pieces;  // the body itself is not copied
+  if (!statement.empty()) {
+    pieces.reserve(body.size() + 1);
+    pieces.push_back(statement);
+    pieces.insert(pieces.end(), body.begin(), body.end());
+    body = pieces;
+  }
   request.body = body;
   const auto call = Call::begin(core_, std::move(request));
   (void)call->read_all(kMaxErrorBodyBytes);
@@ -293,8 +324,10 @@ QuerySummary Client::raw_insert(std::string_view table, InsertBody body,
   CallRequest request = make_insert(table, options);
   request.streamed = true;
   request.can_open_again = body.can_open_again();
-  request.open_body = [&body, &options]() -> std::unique_ptr<RequestBody> {
+  const std::string statement = take_long_statement(request, options.compression);
+  request.open_body = [&]() -> std::unique_ptr<RequestBody> {
     auto opened = body.open();
+    if (opened && !statement.empty()) opened = prefixed_body(statement, std::move(opened));
     if (!opened || options.compress_with == Codec::kNone) return opened;
     return compressed_body(std::move(opened), options.compress_with, options.compression_level);
   };

@@ -5,6 +5,8 @@
 #include <iterator>
 #include <utility>
 
+#include "transport/http_status.h"
+
 namespace millrace {
 namespace {
 
@@ -210,7 +212,9 @@ std::string_view error_code_name(int code) {
 ClickHouseError::ClickHouseError(Details details)
     : TransportError(
           describe(details),
-          details.disposition.value_or(disposition_of(details.code, details.message)),
+          details.disposition.value_or(details.code == 0
+                                           ? disposition_of_status(details.http_status)
+                                           : disposition_of(details.code, details.message)),
           details.may_have_been_applied,
           {details.code, details.name, details.query_id, details.http_status, details.attempts}),
       details_(std::move(details)) {}

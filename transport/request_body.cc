@@ -28,6 +28,24 @@ class MultipartBody final : public RequestBody {
   const Multipart& form_;
 };
 
+class PrefixedBody final : public RequestBody {
+ public:
+  PrefixedBody(std::string_view prefix, std::unique_ptr<RequestBody> body)
+      : prefix_(prefix), body_(std::move(body)) {}
+  std::optional<std::uint64_t> length() const override {
+    const auto length = body_->length();
+    return length ? std::optional(*length + prefix_.size()) : std::nullopt;
+  }
+  void write_to(BodyWriter& out) override {
+    out.write(prefix_);
+    body_->write_to(out);
+  }
+
+ private:
+  const std::string_view prefix_;
+  const std::unique_ptr<RequestBody> body_;
+};
+
 class CompressingWriter final : public BodyWriter {
  public:
   CompressingWriter(Compressor& compressor, BodyWriter& out) : compressor_(compressor), out_(out) {}
@@ -72,6 +90,11 @@ class CompressedBody final : public RequestBody {
 
 std::unique_ptr<RequestBody> multipart_body(const Multipart& form) {
   return std::make_unique<MultipartBody>(form);
+}
+
+std::unique_ptr<RequestBody> prefixed_body(std::string_view prefix,
+                                           std::unique_ptr<RequestBody> body) {
+  return std::make_unique<PrefixedBody>(prefix, std::move(body));
 }
 
 std::unique_ptr<RequestBody> compressed_body(std::unique_ptr<RequestBody> body, Codec codec,

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "tests/integration/clickhouse_only.h"
 #include "transport/client.h"
@@ -80,6 +81,65 @@ TEST_F(ClientInsert, TakesIstreamsFromWhereTheyStand) {
   in.ignore(2);
   insert(in);
   EXPECT_EQ(rows(), "2\n3");
+}
+
+// A long statement stands in front of the body, in its coding; what comes first there could be
+// taken for a part of it.
+TEST_F(ClientInsert, TakesALongStatementWithEachCodingAndWhateverTheDataBeginWith) {
+  std::string columns = "s String, n UInt32";
+  InsertOptions options{.format = "TSV", .columns = {"s", "n"}};
+  for (int i = 0; i < 57; ++i) {
+    const std::string column = "column_with_a_name_that_is_rather_long_" + std::to_string(i);
+    columns += ", " + column + " UInt8";
+    options.columns.push_back(column);
+  }
+  make_table(columns);  // 59 columns: a Native block begins with a semicolon
+  const std::string row = "SETTINGS a\t1" + [] {
+    std::string rest;
+    for (int i = 0; i < 57; ++i) rest += "\t0";
+    return rest + "\n";
+  }();
+  insert(row, options);
+  insert(";" + row, options);
+  insert("-- " + row, options);
+  insert(PullSource([&, sent = false]() mutable -> std::optional<std::string_view> {
+           return std::exchange(sent, true) ? std::nullopt : std::optional<std::string_view>(row);
+         }),
+         options);
+  for (const Codec codec : {Codec::kGzip, Codec::kZstd, Codec::kLz4, Codec::kDeflate}) {
+    InsertOptions coded = options;
+    coded.compress_with = codec;
+    insert(row, coded);
+    std::string packed;
+    const auto compressor = Compressor::make(codec);
+    compressor->compress(row, packed);
+    compressor->finish(packed);
+    coded.compress_with = Codec::kNone;
+    coded.compression = codec;
+    insert(packed, coded);
+  }
+  EXPECT_EQ(count(), 12u);
+  const std::string native = client().raw_query("SELECT * FROM " + name(), {.format = "Native"});
+  ASSERT_EQ(native.front(), ';');
+  options.format = "Native";
+  insert(native, options);
+  EXPECT_EQ(server().query("SELECT count(), countIf(s LIKE '%SETTINGS a'), sum(n) FROM " + name()),
+            "24\t24\t24");
+}
+
+// ClickHouse takes a URL of 128 KiB, and reads a statement of 256.
+TEST_F(ClientInsert, TakesAStatementBeyondTheServersUsualLimit) {
+  std::string columns = "n UInt32";
+  InsertOptions options{.format = "TSV", .columns = {"n"}};
+  for (int i = 0; i < 3; ++i) {
+    const std::string column = std::string(100'000, static_cast<char>('a' + i));
+    columns += ", " + column + " UInt8";
+    options.columns.push_back(column);
+  }
+  client().command("CREATE TABLE " + name() + " (" + columns + ") ENGINE = Memory",
+                   {.settings = {{"max_query_size", "1000000"}}});
+  insert("7\t1\t2\t3\n", options);
+  EXPECT_EQ(server().query("SELECT n FROM " + name()), "7");
 }
 
 TEST_F(ClientInsert, TakesFilesPlainAndCompressedAlready) {

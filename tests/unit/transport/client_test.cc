@@ -327,5 +327,18 @@ TEST(Quoting, KeepsNamesNames) {
   EXPECT_EQ(quote_table("`a`; DROP TABLE x; --`"), "`\\`a\\`; DROP TABLE x; --\\``");
 }
 
+TEST_F(ClientOnTheWire, ARedirectIsRefusedWithItsLocation) {
+  TransportRig& r = rig(
+      {}, http_response(302, "<html>moved</html>", "Location: https://db.example/?query=x\r\n"));
+  try {
+    r.client.raw_insert("t", "1\n", {.format = "TSV"});
+    FAIL();
+  } catch (const ClickHouseError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("redirects to https://db.example/?query=x"));
+    EXPECT_EQ(error.disposition(), Disposition::kWait);
+    EXPECT_FALSE(error.may_have_been_applied());
+  }
+}
+
 }  // namespace
 }  // namespace millrace::test

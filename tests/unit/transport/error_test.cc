@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "transport/http_status.h"
+
 namespace millrace {
 namespace {
 
@@ -78,6 +80,19 @@ TEST(Disposition, WhatFailsInAViewWaits) {
                            "Code: 117. DB::Exception: Cannot parse JSON: 'DB::Exception: Unknown "
                            "field found': (at row 3)"),
             Disposition::kSplit);
+}
+
+TEST(Disposition, AProxysRefusalWaitsAndItsTroubleIsRetried) {
+  for (const int status :
+       {301, 302, 307, 308, 400, 401, 403, 404, 405, 407, 411, 413, 414, 431, 501})
+    EXPECT_EQ(disposition_of_status(status), Disposition::kWait) << status;
+  for (const int status : {408, 429, 500, 502, 503, 504, 520, 0, 200})
+    EXPECT_EQ(disposition_of_status(status), Disposition::kRetry) << status;
+  ClickHouseError::Details details{.message = "<html>", .http_status = 413};
+  EXPECT_EQ(ClickHouseError(details).disposition(), Disposition::kWait);
+  EXPECT_TRUE(is_too_large(ClickHouseError(details)));
+  details.code = 241;
+  EXPECT_FALSE(is_too_large(ClickHouseError(details)));
 }
 
 TEST(ErrorCodeName, NamesWhatWeKnow) {

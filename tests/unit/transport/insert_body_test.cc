@@ -187,6 +187,72 @@ TEST(InsertBody, WithoutATableItIsTheWholeStatement) {
   EXPECT_THAT(seen.headers, HasSubstr("Content-Length: 27\r\n"));
 }
 
+std::vector<std::string> many_columns() {
+  std::vector<std::string> names;
+  for (int i = 0; i < 200; ++i) names.push_back("column_" + std::to_string(i));
+  return names;
+}
+
+// Of a proxy that takes 8 KiB, and of ClickHouse, which takes 128.
+TEST(InsertBody, ALongStatementStandsInFrontOfIt) {
+  const InsertOptions options{.format = "TSV", .columns = many_columns()};
+  const std::string begin = "INSERT INTO `t` (`column_0`, `column_1`, ", end = ") FORMAT TSV\n1\n";
+  for (const bool generated : {false, true}) {
+    std::string header, body;
+    TransportRig rig({[&](ScriptedConnection& connection) {
+      header = connection.read_header();
+      body = connection.read_until(generated ? "0\r\n\r\n" : end);
+      connection.send(http_response(200, ""));
+      connection.wait_for_close();
+    }});
+    if (generated) {
+      rig.client.raw_insert("t", PullSource(items({"1\n"})), options);
+    } else {
+      rig.client.raw_insert("t", "1\n", options);
+    }
+    EXPECT_LT(header.size(), 1'000u);
+    EXPECT_EQ(parameter(header, "query"), "");
+    EXPECT_THAT(body, HasSubstr(begin));
+    EXPECT_THAT(body, HasSubstr(end));
+    if (generated) continue;
+    EXPECT_THAT(header, HasSubstr("Content-Length: " + std::to_string(body.size()) + "\r\n"));
+  }
+}
+
+TEST(InsertBody, ALongStatementIsAFrameOfTheBodysCoding) {
+  for (const Codec codec : {Codec::kGzip, Codec::kZstd, Codec::kLz4}) {
+    std::string body, row;
+    const auto compressor = Compressor::make(codec);
+    compressor->compress("1\n", row);
+    compressor->finish(row);
+    TransportRig rig({[&](ScriptedConnection& connection) {
+      connection.read_header();
+      body = connection.read_until(row);
+      connection.send(http_response(200, ""));
+      connection.wait_for_close();
+    }});
+    rig.client.raw_insert("t", row,
+                          {.format = "TSV", .columns = many_columns(), .compression = codec});
+    std::string_view in = body;
+    std::string out(10'000, '\0');
+    const auto decoder = Decompressor::make(codec);
+    std::size_t size = 0;
+    while (!in.empty()) size += decoder->decompress(in, out.data() + size, out.size() - size);
+    out.resize(size);
+    EXPECT_THAT(out, testing::StartsWith("INSERT INTO `t` (`column_0`"));
+    EXPECT_THAT(out, EndsWith(") FORMAT TSV\n1\n"));
+  }
+}
+
+// Only the URL is left for it.
+TEST(InsertBody, ACodingWithoutFramesLeavesALongStatementInTheUrl) {
+  TransportRig rig({answer_all(http_response(200, ""))});
+  rig.client.raw_insert("t", "pretend",
+                        {.format = "TSV", .columns = many_columns(), .compression = Codec::kBr});
+  rig.pool.close_connections();
+  EXPECT_THAT(parameter(rig.server.wait_ended(0).headers, "query"), HasSubstr("column_199"));
+}
+
 // The first connection answers one request and closes during the next.
 std::vector<ScriptedServer::Script> stale_then(ScriptedServer::Script next) {
   return {[](ScriptedConnection& connection) {
