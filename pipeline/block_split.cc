@@ -56,7 +56,7 @@ void BlockSplit::refuse(std::size_t row) {
   if (trust_names_ && row >= 1 && row <= records && refused.named < kMaxNamed) {
     take_out(refused.part.record(row - 1));
   } else {
-    halve();
+    halve(Next::kLeft);
   }
 }
 
@@ -68,13 +68,21 @@ void BlockSplit::take_out(std::size_t record) {
   todo_.push_back({{record, record + 1, {}}, 0, true});
 }
 
-void BlockSplit::halve() {
+void BlockSplit::refuse_size(std::size_t largest_record) {
+  const BlockPart& part = todo_.back().part;
+  const std::size_t records = part.records();
+  if (records < 2) throw std::logic_error("a single record can't be split");
+  halve(largest_record < part.record(records / 2) ? Next::kLeft : Next::kRight);
+}
+
+void BlockSplit::halve(Next next) {
   const BlockPart part = std::move(todo_.back().part);
   todo_.pop_back();
   const std::size_t middle = part.record(part.records() / 2);
   const auto border = std::lower_bound(part.without.begin(), part.without.end(), middle);
   BlockPart left{part.first, middle, {part.without.begin(), border}};
   BlockPart right{middle, part.end, {border, part.without.end()}};
+  if (next == Next::kRight) std::swap(left, right);
   todo_.push_back({std::move(right)});
   todo_.push_back({std::move(left)});
 }

@@ -4,6 +4,7 @@
 //   [0 ........ n) refused, record r is named  ->  r alone, then [0 ... n) without r
 //   [0 ........ n) refused, no record is named ->  [0 .. n/2), then [n/2 .. n)
 //   r alone refused                            ->  r is a dead letter
+//   [0 ........ n) too large for a proxy       ->  as if no record were named
 //
 // Why a record that ClickHouse names is sent by itself: the name is a row number, which counts
 // something else when a message holds several rows, and the message that carries it quotes the
@@ -61,6 +62,10 @@ class BlockSplit {
   // The next part was refused, and has more records than one. `row` is the number of the row that
   // the refusal names, from 1; 0: none.
   void refuse(std::size_t row);
+  // The next part, of more records than one, is too large for one body: it is halved. The half with
+  // the largest record is next: should that be too large by itself, nothing of the block is in yet,
+  // and who builds the block again, under another limit perhaps, may send it as a whole.
+  void refuse_size(std::size_t largest_record);
 
  private:
   struct Todo {
@@ -69,7 +74,8 @@ class BlockSplit {
     bool suspect = false;  // one record, sent alone because it was named
   };
   void take_out(std::size_t record);
-  void halve();
+  enum class Next { kLeft, kRight };
+  void halve(Next next);
 
   std::vector<Todo> todo_;  // the next one last
   bool trust_names_ = true;

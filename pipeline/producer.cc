@@ -116,6 +116,9 @@ AppendResult Producer::append(Lane& lane, const Record& record, SteadyTime now) 
 
 std::optional<CutReason> Producer::full(const Lane& lane) const {
   if (const auto reason = lane.batcher_.full()) return reason;
+  const std::size_t most = lane.target_->stats->body_limit.block_bytes();
+  if (most != 0 && lane.open_ != nullptr && lane.open_->used_bytes() >= most)
+    return CutReason::kBytes;
   const auto reason = lane.batcher_.enough();
   return reason && may_grow() ? std::nullopt : reason;
 }

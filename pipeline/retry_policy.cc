@@ -18,13 +18,14 @@ double doubled(milliseconds first, milliseconds max, unsigned attempt) {
 }  // namespace
 
 Disposition RetryPolicy::disposition_of(const TransportError& error) const {
-  const auto wanted = dispositions.find(error.code());
-  if (error.code() == 0 || wanted == dispositions.end()) return error.disposition();
+  const int code = error.code() != 0 ? error.code() : -error.http_status();
+  const auto wanted = dispositions.find(code);
+  if (code == 0 || wanted == dispositions.end()) return error.disposition();
   const bool parts =
       wanted->second == Disposition::kSplit || wanted->second == Disposition::kDeadLetter;
   // Of a code that we do not know nobody but the configuration can say that it leaves nothing
   // behind.
-  const bool known = !error_code_name(error.code()).empty();
+  const bool known = code < 0 || !error_code_name(code).empty();
   return parts && known && error.may_have_been_applied() ? Disposition::kWait : wanted->second;
 }
 

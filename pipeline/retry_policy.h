@@ -14,7 +14,9 @@ struct RetryPolicy {
   std::chrono::milliseconds max{10'000};
   std::chrono::milliseconds wait_probe{2'000};  // how often a waiting lane is probed, at first
   std::chrono::milliseconds wait_probe_max{30'000};
-  std::map<int, Disposition> dispositions{};  // by ClickHouse's code; wins over the error's own
+  // By ClickHouse's code, or by minus the HTTP status of an answer that has none; wins over the
+  // error's own.
+  std::map<int, Disposition> dispositions{};
 
   // Rows are sent in parts, or given up, only where the refusal left nothing behind: an error
   // behind which the insert may have been applied then waits.

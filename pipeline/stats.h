@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "pipeline/batcher.h"
+#include "pipeline/body_limit.h"
 #include "pipeline/dead_letter.h"
 #include "transport/mutex.h"
 
@@ -139,6 +140,7 @@ struct TableStats {
   std::array<Counter, kStages> stage_nanoseconds;  // by Stage
   LabelledCounter retries;                         // by error code name, or kind of network error
   GuaranteeNote guarantee;                         // exactly once
+  BodyLimit body_limit;                            // of a proxy before ClickHouse
   LabelledCounter encoded_blocks;                  // bodies made, by their format
   LabelledCounter passed_on;                       // why JSON is not encoded, by column
   Histogram insert_seconds{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};

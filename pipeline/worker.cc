@@ -3,6 +3,7 @@
 #include "pipeline/failure.h"
 #include "pipeline/stop_hook.h"
 #include "pipeline/worker_events.h"
+#include "transport/http_status.h"
 
 namespace millrace {
 namespace {
@@ -109,7 +110,8 @@ auto Worker::ask(const char* operation, const TableTarget& target, const InsertB
     return question();
   } catch (const TransportError& error) {
     const Disposition disposition = retry_.get().disposition_of(error);
-    if (disposition == Disposition::kRetry || disposition == Disposition::kWait) throw;
+    const bool waits = disposition == Disposition::kRetry || disposition == Disposition::kWait;
+    if (waits && !is_too_large(error)) throw;
     throw question_failed(target, error);
   }
 }
@@ -185,6 +187,7 @@ void Worker::deliver_next(InsertBlock& block) {
   } catch (const RowsNotEncoded& rows) {
     return refuse(block, rows);
   } catch (const TransportError& error) {
+    if (is_too_large(error)) return send_in_parts(block, part, error);
     switch (retry_.get().disposition_of(error)) {
       case Disposition::kSplit:
       case Disposition::kDeadLetter:
@@ -273,8 +276,9 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
       // Was the table altered since it was asked for its columns? Then the same rows in another
       // form.
       const bool encoded = body.format != block.target->format;
-      const bool again = encoded && error.disposition() != Disposition::kRetry &&
-                         plans < kMostPlans && encoder_.plan_again(*block.target);
+      const bool again = encoded && error.code() != 0 &&
+                         error.disposition() != Disposition::kRetry && plans < kMostPlans &&
+                         encoder_.plan_again(*block.target);
       if (!again) throw;
     }
   }
@@ -293,6 +297,7 @@ void Worker::insert_body(InsertBlock& block, std::size_t records, const std::str
   const std::size_t held = encoder_.buffer_bytes();
   const ByteReservation rest = budget_.reserve_anyway(held > paid ? held - paid : 0);
 
+  body_bytes_ = total_bytes(body.pieces);
   const SteadyTime started = block.attempt_started = steady_clock::now();
   stop_at(StopPoint::kBeforeSend);
   const QuerySummary summary = sender_->send(*block.target, token, body);
@@ -304,7 +309,7 @@ void Worker::insert_body(InsertBlock& block, std::size_t records, const std::str
   TableStats& stats = *block.target->stats;
   stats.insert_seconds.observe(
       std::chrono::duration<double>(steady_clock::now() - started).count());
-  stats.block_bytes.observe(static_cast<double>(total_bytes(body.pieces)));
+  stats.block_bytes.observe(static_cast<double>(body_bytes_));
   add_stage(stats, Stage::kSessionWait, summary.acquire_time);
   add_stage(stats, Stage::kSend, summary.send_time);
   add_stage(stats, Stage::kServer, summary.response_time);

@@ -72,6 +72,7 @@ class Worker {
                    const EncodedBody& body);
   void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);
   void refuse(InsertBlock& block, const RowsNotEncoded& rows);
+  void send_in_parts(InsertBlock& block, const BlockPart& part, const TransportError& error);
   void add_dead_letter(InsertBlock& block, std::size_t index, const LaneWait& why);
   void store_dead_letters(InsertBlock& block);
   void acknowledge(const InsertBlock& block);
@@ -87,6 +88,7 @@ class Worker {
   WorkerStats& stats_;
   const LogSink log_;
   BodyEncoder encoder_;
+  std::size_t body_bytes_ = 0;  // of the last body that was sent
   std::minstd_rand random_;
   mutable Mutex status_mutex_;
   WorkerStatus status_ GUARDED_BY(status_mutex_);

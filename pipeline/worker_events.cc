@@ -1,6 +1,6 @@
 #include "pipeline/worker_events.h"
 
-#include "pipeline/failure.h"
+#include "pipeline/advice.h"
 
 namespace millrace {
 namespace {
@@ -59,6 +59,22 @@ LogEvent dead_letter_event(const InsertBlock& block, const std::string& store) {
                        {"advice",
                         "look at them with `millrace dead-letters list`; make the table "
                         "take them and `millrace dead-letters replay`"}});
+  return event;
+}
+
+LogEvent body_refused_event(const InsertBlock& block, std::size_t body_bytes, std::size_t limit) {
+  LogEvent event{
+      LogLevel::kWarning, "body_refused/" + block.target->pipeline + "/" + block.target->table,
+      "a proxy before ClickHouse refuses a body of " + std::to_string(body_bytes) + " bytes for " +
+          block.target->table + " (413): its rows are sent in parts, and blocks are kept below " +
+          std::to_string(limit) + " bytes from now on",
+      fields_of(block)};
+  LaneWait refused;
+  refused.reason = "HTTP_413";
+  event.fields.insert(event.fields.end(), {{"reason", refused.reason},
+                                           {"body_bytes", std::to_string(body_bytes)},
+                                           {"limit_bytes", std::to_string(limit)},
+                                           {"advice", remedy_for(refused, block.target->table)}});
   return event;
 }
 

@@ -30,6 +30,8 @@ LogEvent recovered_event(const InsertBlock& block, const LaneWait& failure,
 LogEvent dead_letter_event(const InsertBlock& block, const std::string& store);
 LogEvent unwritten_event(const InsertBlock& block, std::size_t records,
                          const QuerySummary& summary);
+// A proxy refused a body of so many bytes; `limit`: what bodies are kept below from now on.
+LogEvent body_refused_event(const InsertBlock& block, std::size_t body_bytes, std::size_t limit);
 LogEvent guarantee_event(const TableTarget& target, const GuaranteeNote::Value& guarantee);
 LogEvent token_renewed_event(const InsertBlock& block);
 LogEvent rows_missing_event(const InsertBlock& block, std::size_t records);

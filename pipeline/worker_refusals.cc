@@ -3,9 +3,11 @@
 #include <array>
 #include <utility>
 
+#include "pipeline/advice.h"
 #include "pipeline/failure.h"
 #include "pipeline/stop_hook.h"
 #include "pipeline/worker.h"
+#include "pipeline/worker_events.h"
 
 namespace millrace {
 namespace {
@@ -66,6 +68,34 @@ TransportError as_server_error(const EncodeFailure& failure) {
       {.code = code, .name = std::string(error_code_name(code))});
 }
 
+// Of a store in ClickHouse the answer says more.
+std::string letters_remedy(const std::exception& error) {
+  if (dynamic_cast<const TransportError*>(&error) == nullptr) return {};
+  return "; " + remedy_for(describe_failure(error), "");
+}
+
+std::size_t largest_record(const InsertBlock& block, const BlockPart& part) {
+  std::size_t largest = part.record(0), bytes = 0;
+  part.for_each_record([&](std::size_t index) {
+    const std::size_t size = block.buffer.entries()[index].payload().size();
+    if (size <= bytes) return;
+    largest = index;
+    bytes = size;
+  });
+  return largest;
+}
+
+TransportError record_too_large(const InsertBlock& block, std::size_t index, std::size_t body_bytes,
+                                const TransportError& error) {
+  const std::int64_t offset = block.buffer.entries()[index].offset;
+  return {"the record at " + block.lane->id().to_string() + " offset " + std::to_string(offset) +
+              " makes a body of " + std::to_string(body_bytes) +
+              " bytes by itself, and a proxy takes none so large: " + error.what(),
+          Disposition::kWait,
+          false,
+          {.name = "HTTP_413", .http_status = error.http_status()}};
+}
+
 }  // namespace
 
 void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportError& error) {
@@ -81,6 +111,22 @@ void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportEr
   for (std::size_t n = 0; n < part.records(); ++n) add_dead_letter(block, part.record(n), why);
   block.split.drop();
   if (block.letters.size() >= kLettersAtOnce) store_dead_letters(block);
+}
+
+// Nothing of a body that a proxy refuses has reached ClickHouse: the same rows in smaller bodies.
+// The halves' tokens come from the block's records and not from the limit, so that whoever builds
+// the block again, and is refused again, comes to the same parts.
+void Worker::send_in_parts(InsertBlock& block, const BlockPart& part, const TransportError& error) {
+  BodyLimit& limit = block.target->stats->body_limit;
+  const std::size_t held = block.buffer.used_bytes() / block.buffer.records() * part.records();
+  if (limit.refused(body_bytes_, held))
+    log_(body_refused_event(block, body_bytes_, limit.body_bytes()));
+  if (part.records() > 1) return block.split.refuse_size(largest_record(block, part));
+  const bool give_up = retry_.get().disposition_of(error) == Disposition::kDeadLetter;
+  if (!give_up || block.target->dead_letters == nullptr)
+    throw record_too_large(block, part.record(0), body_bytes_, error);
+  add_dead_letter(block, part.record(0), describe_failure(error));
+  block.split.drop();
 }
 
 // The server is not asked: it would refuse them, too.
@@ -116,7 +162,7 @@ void Worker::store_dead_letters(InsertBlock& block) {
   } catch (const std::exception& error) {
     throw TransportError(std::to_string(block.letters.size()) +
                              " records that are refused can't be kept in " + store.name() + ": " +
-                             error.what(),
+                             error.what() + letters_remedy(error),
                          Disposition::kWait, false, {.name = "DEAD_LETTERS_NOT_STORED"});
   }
   for (const DeadLetter& letter : block.letters) {

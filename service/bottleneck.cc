@@ -36,26 +36,25 @@ Stage limiting_stage(const StageUse& use) {
   return seconds_in(use, largest) > 0 ? largest : Stage::kServer;
 }
 
-std::string_view limiting_stage_advice(Stage stage) {
-  switch (stage) {
-    case Stage::kSource:
-      return "All that arrives is inserted at once. If the lag grows all the same, raise "
-             "`source.kafka.consumers`.";
-    case Stage::kQueue:
-      return "Blocks wait for a worker: raise `workers.count`.";
-    case Stage::kEncode:
-      return "Workers build request bodies: give the process more cores and raise "
-             "`workers.count`, or use no metadata columns.";
-    case Stage::kSessionWait:
-      return "Workers wait for an HTTP session: raise `clickhouse.pool.hard_limit`.";
-    case Stage::kSend:
-      return "Sending limits: use a faster network to ClickHouse, or more endpoints.";
-    case Stage::kServer:
-      return "ClickHouse limits: see the lanes that wait, raise `batch.target_rows`, "
-             "`batch.target_bytes` and `batch.max_age`, then `workers.count`; else give ClickHouse "
-             "more cores.";
-  }
-  return "";
+std::span<const AdviceRow> limit_advice() {
+  static constexpr AdviceRow kRows[] = {
+      {"source", 0, "all that arrives is inserted at once",
+       "if the lag grows all the same, raise `source.kafka.consumers`"},
+      {"queue", 0, "blocks wait for a worker", "raise `workers.count`"},
+      {"encode", 0, "workers build request bodies",
+       "give the process more cores and raise `workers.count`, or use no metadata columns"},
+      {"session_wait", 0, "workers wait for an HTTP session", "raise `clickhouse.pool.hard_limit`"},
+      {"send", 0, "sending takes longest", "use a faster network to ClickHouse, or more endpoints"},
+      {"server", 0, "ClickHouse takes longest",
+       "see the lanes that wait, raise `batch.target_rows`, `batch.target_bytes` and "
+       "`batch.max_age`, then `workers.count`; else give ClickHouse more cores"},
+  };
+  return kRows;
+}
+
+std::string limiting_stage_advice(Stage stage) {
+  const AdviceRow* row = find_advice(limit_advice(), to_string(stage));
+  return row == nullptr ? "" : std::string(row->meaning) + ": " + std::string(row->advice);
 }
 
 }  // namespace millrace

@@ -15,8 +15,10 @@
 
 #include <array>
 #include <cstddef>
-#include <string_view>
+#include <span>
+#include <string>
 
+#include "pipeline/advice.h"
 #include "pipeline/stats.h"
 
 namespace millrace {
@@ -31,7 +33,8 @@ struct StageUse {
 };
 
 Stage limiting_stage(const StageUse& use);
-// What an operator can do about it, in one sentence that names the setting.
-std::string_view limiting_stage_advice(Stage stage);
+// By the stage's name: what it means, and which setting helps.
+std::span<const AdviceRow> limit_advice();
+std::string limiting_stage_advice(Stage stage);
 
 }  // namespace millrace

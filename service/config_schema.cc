@@ -37,9 +37,17 @@ Endpoint parse_endpoint_setting(const std::string& url) {
   }
 }
 
+constexpr std::string_view kHttpStatus = "HTTP_";  // of an answer without a code: kept as -413
+
 int parse_error_code(const std::string& text) {
+  if (text.starts_with(kHttpStatus)) {
+    const std::uint64_t status = parse_count(text.substr(kHttpStatus.size()));
+    if (status < 300 || status > 599) throw std::invalid_argument("is no HTTP status of an error");
+    return -static_cast<int>(status);
+  }
   const std::uint64_t code = parse_count(text);
-  if (code == 0 || code > 99'999) throw std::invalid_argument("is no error code of ClickHouse");
+  if (code == 0 || code > 99'999)
+    throw std::invalid_argument("is no error code of ClickHouse, and no HTTP_413");
   return static_cast<int>(code);
 }
 
@@ -84,10 +92,15 @@ ProcessSettings clickhouse_settings() {
                         "more of them in its memory."),
       Process::live(Process::map_of(
           "clickhouse.dispositions",
-          "map of ClickHouse error code to one of retry, wait, split, dead_letter",
+          "map of ClickHouse error code (or HTTP_413, a proxy's answer) to one of retry, wait, "
+          "split, "
+          "dead_letter",
           FIELD(workers.retry.dispositions), parse_error_code,
-          [](int code) { return std::to_string(code); }, parse_disposition,
-          [](Disposition what) { return std::string(to_string(what)); },
+          [](int code) {
+            return code > 0 ? std::to_string(code)
+                            : std::string(kHttpStatus) + std::to_string(-code);
+          },
+          parse_disposition, [](Disposition what) { return std::string(to_string(what)); },
           "What to do with a block that ClickHouse refused with this code, instead of "
           "what millrace does by itself: send it again, wait until somebody acts, find "
           "the rows at fault, or put all its rows aside.")),

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "service/advice_document.h"
 #include "service/commands/admin.h"
 #include "service/commands/commands.h"
 #include "service/commands/manual.h"
@@ -91,17 +92,18 @@ int insert(Arguments arguments) {
 
 // What deploy/ installs; hidden, as it is of use to the build only.
 void add_manual(CLI::App& app, std::string& manual) {
-  app.add_subcommand("manual", "Print the man page, or a completion for a shell.")
+  app.add_subcommand("manual", "Print the man page, a completion for a shell, or the errors.")
       ->group("")
-      ->add_option("what", manual, "man, bash or zsh.")
+      ->add_option("what", manual, "man, bash, zsh or errors.")
       ->required()
-      ->check(CLI::IsMember({"man", "bash", "zsh"}));
+      ->check(CLI::IsMember({"man", "bash", "zsh", "errors"}));
 }
 
 void print_manual(const CLI::App& app, const std::string& manual) {
   if (manual == "man") millrace::print_man_page(app, std::cout);
   if (manual == "bash") millrace::print_bash_completion(app, std::cout);
   if (manual == "zsh") millrace::print_zsh_completion(app, std::cout);
+  if (manual == "errors") millrace::print_advice_document(std::cout);
 }
 
 // The command that the arguments ask for.

@@ -226,6 +226,12 @@ std::vector<MetricDeclaration> table_metrics() {
       {"millrace_block_bytes", Histogram, "pipeline table",
        "Bytes of each inserted body, compressed if it was.",
        per_table(&TableSnapshot::block_bytes)},
+      {"millrace_body_limit_bytes", Gauge, "pipeline table",
+       "What bodies are kept below since a proxy before ClickHouse refused a larger one (413); 0: "
+       "none was refused.",
+       per_table(&TableSnapshot::body_limit_bytes),
+       "Not 0: raise the proxy's limit (nginx: `client_max_body_size`) for larger blocks, and "
+       "start again."},
       {"millrace_retries_total", Counter, "pipeline table code",
        "Attempts that failed and were put back, by ClickHouse's error or kind of network error.",
        per_table_and_label(&TableSnapshot::retries),

@@ -57,6 +57,9 @@ void add(TableSnapshot& sum, const TableStats& stats) {
   }
   sum.unwritten_rows += stats.unwritten_rows.value();
   sum.repaired_rows += stats.repaired_rows.value();
+  if (const std::size_t limit = stats.body_limit.body_bytes(); limit != 0)
+    sum.body_limit_bytes =
+        sum.body_limit_bytes == 0 ? limit : std::min<std::uint64_t>(sum.body_limit_bytes, limit);
   if (const auto guarantee = stats.guarantee.value()) sum.guarantee = guarantee;
   add(sum.retries, stats.retries);
   add(sum.dead_letters, stats.dead_letters);

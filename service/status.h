@@ -38,6 +38,7 @@ struct TableSnapshot {
   std::array<std::uint64_t, kCutReasons> cuts{};
   std::array<double, kStages> stage_seconds{};
   std::uint64_t unwritten_rows = 0, repaired_rows = 0;
+  std::uint64_t body_limit_bytes = 0;  // learned from a proxy's 413; 0: none
   // Exactly once; nothing while it is not known, or at least once is all that was asked for.
   std::optional<GuaranteeNote::Value> guarantee;
   std::map<std::string, std::uint64_t> retries;       // by code

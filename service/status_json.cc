@@ -1,6 +1,6 @@
 #include <ctime>
 
-#include "pipeline/failure.h"
+#include "pipeline/advice.h"
 #include "service/bottleneck.h"
 #include "service/json_writer.h"
 #include "service/status.h"
@@ -95,6 +95,7 @@ void write_table(JsonWriter& json, const TableSnapshot& table, const std::string
   write_counts(json, "passed_on", table.passed_on);
   json.member("unwritten_rows", table.unwritten_rows);
   json.member("repaired_rows", table.repaired_rows);
+  json.member("body_limit_bytes", table.body_limit_bytes);  // 0: none is known
   json.key("stage_seconds").begin_object();
   for (std::size_t i = 0; i < kStages; ++i) {
     json.member(to_string(static_cast<Stage>(i)), table.stage_seconds[i]);

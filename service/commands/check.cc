@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/advice.h"
+#include "pipeline/failure.h"
 #include "pipeline/guarantee.h"
 #include "service/commands/commands.h"
 #include "service/config_value.h"
@@ -69,25 +71,9 @@ std::map<std::string, WantedTable> wanted_tables(const Config& config) {
   return tables;
 }
 
-// What an operator can do about it; empty where the error says it itself.
-std::string advice(const TransportError& error, const std::string& pipeline) {
-  const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
-  if (answer == nullptr) return "; does ClickHouse listen there? (clickhouse.endpoints)";
-  switch (answer->code()) {
-    case 60:
-      return "; create the table, or correct `table` or `tables` of pipeline " + pipeline;
-    case 81:
-      return "; create the database, or correct clickhouse.database";
-    case 192:
-    case 193:
-    case 194:
-    case 516:
-      return "; correct clickhouse.user and clickhouse.password";
-    case 497:
-      return "; grant it to clickhouse.user";
-    default:
-      return "";
-  }
+// What an operator can do about it, by the one table of advice.
+std::string advice(const TransportError& error, const std::string& table) {
+  return "; " + remedy_for(describe_failure(error), table);
 }
 
 void check_granted(Client& client, const std::string& subject, const std::string& table,
@@ -127,7 +113,7 @@ void check_dead_letter_table(Client& client, const std::string& place,
                     table + " TO " + config.clickhouse.client.user);
     }
   } catch (const TransportError& error) {
-    findings.fail(subject + ": " + error.what() + advice(error, pipeline.name));
+    findings.fail(subject + ": " + error.what() + advice(error, table));
   }
 }
 
@@ -146,7 +132,7 @@ void check_table(Client& client, const std::string& place, const std::string& na
     check_granted(client, subject, name, config, findings);
     check_guarantee(client, subject, name, wanted, findings);
   } catch (const TransportError& error) {
-    findings.fail(subject + ": " + error.what() + advice(error, wanted.pipeline));
+    findings.fail(subject + ": " + error.what() + advice(error, name));
   }
 }
 

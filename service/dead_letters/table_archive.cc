@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "service/dead_letters/letter_text.h"
+#include "transport/http_status.h"
 
 namespace millrace {
 namespace {
@@ -19,14 +20,13 @@ class TableArchive final : public DeadLetterArchive {
   // Without a deduplication token: the table keeps one row for each letter's token, whatever comes
   // twice, and a plain MergeTree can lose the rows of a token that it knows.
   void store(std::span<const DeadLetter> letters) override {
-    std::string rows;
-    for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kRaw, rows);
     try {
-      insert(rows);
+      store_together(letters);
     } catch (const ClickHouseError& error) {
-      if (error.code() != kUnknownTable) throw;
-      make_table();
-      insert(rows);
+      if (!is_too_large(error) || letters.size() < 2) throw;
+      // A proxy takes no body of this size.
+      store(letters.first(letters.size() / 2));
+      store(letters.subspan(letters.size() / 2));
     }
   }
 
@@ -53,6 +53,18 @@ class TableArchive final : public DeadLetterArchive {
   }
 
  private:
+  void store_together(std::span<const DeadLetter> letters) {
+    std::string rows;
+    for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kRaw, rows);
+    try {
+      insert(rows);
+    } catch (const ClickHouseError& error) {
+      if (error.code() != kUnknownTable) throw;
+      make_table();
+      insert(rows);
+    }
+  }
+
   void insert(std::string_view rows) {
     InsertOptions options;
     options.format = "JSONEachRow";

@@ -8,8 +8,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_client.h"
-#include "service/sources/kafka_faults.h"
 
 namespace millrace {
 namespace {

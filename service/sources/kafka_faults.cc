@@ -44,26 +44,4 @@ std::string KafkaFaults::reason() const {
   return reason;
 }
 
-std::string kafka_hint(const std::string& error_name) {
-  static const std::map<std::string, std::string> kHints = {
-      {"_ALL_BROKERS_DOWN", "is the broker up, and is `source.kafka.brokers` right?"},
-      {"_TRANSPORT", "is the broker up, and is `source.kafka.brokers` right?"},
-      {"_TIMED_OUT", "is the broker up, and is `source.kafka.brokers` right?"},
-      {"_RESOLVE", "check the host names in `source.kafka.brokers`"},
-      {"_AUTHENTICATION", "check `sasl.*` in `source.kafka.options`"},
-      {"SASL_AUTHENTICATION_FAILED", "check `sasl.*` in `source.kafka.options`"},
-      {"_SSL", "check `security.protocol` and `ssl.*` in `source.kafka.options`"},
-      {"UNKNOWN_TOPIC_OR_PART", "create the topic or mend `source.kafka.topics`"},
-      {"_UNKNOWN_TOPIC", "create the topic or mend `source.kafka.topics`"},
-      {"TOPIC_AUTHORIZATION_FAILED", "the user needs READ and DESCRIBE on the topic"},
-      {"GROUP_AUTHORIZATION_FAILED", "the user needs READ on `source.kafka.group`"},
-      {"INCONSISTENT_GROUP_PROTOCOL",
-       "other members of `source.kafka.group` use another `source.kafka.assignment`"},
-      {"FENCED_INSTANCE_ID", "another process uses this `group.instance.id`"},
-      {"_MAX_POLL_EXCEEDED", "raise `max.poll.interval.ms` in `source.kafka.options`"},
-  };
-  const auto found = kHints.find(error_name);
-  return found == kHints.end() ? "" : found->second;
-}
-
 }  // namespace millrace

@@ -31,7 +31,4 @@ class KafkaFaults {
   std::map<std::string, std::string> faults_ GUARDED_BY(mutex_);
 };
 
-// What somebody can do about an error, by Kafka's name of it; empty when there is no advice.
-std::string kafka_hint(const std::string& error_name);
-
 }  // namespace millrace

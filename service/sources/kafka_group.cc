@@ -1,6 +1,7 @@
 // KafkaSession's part in the group: rebalances, commits, leaving.
 #include <algorithm>
 
+#include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_session.h"
 
 namespace millrace {

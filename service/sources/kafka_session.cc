@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "service/sources/kafka_advice.h"
+
 namespace millrace {
 
 using std::chrono::milliseconds;

@@ -158,5 +158,17 @@ TEST(BlockTokens, NameThePart) {
   EXPECT_EQ(block->token_of_record(2), whole + "#102-103");
 }
 
+TEST(BlockSplitTest, OfWhatIsTooLargeTheHalfWithTheLargestRecordIsNext) {
+  for (std::size_t largest = 0; largest < 9; ++largest) {
+    BlockSplit split(9);
+    while (split.next().records() > 1) split.refuse_size(largest);
+    EXPECT_EQ(split.next().record(0), largest);
+    std::set<std::size_t> sent;
+    for (; !split.done(); split.accept())
+      split.next().for_each_record([&](std::size_t record) { sent.insert(record); });
+    EXPECT_EQ(sent.size(), 9u);
+  }
+}
+
 }  // namespace
 }  // namespace millrace

@@ -380,5 +380,19 @@ TEST_F(ProducerTest, TheByteLimitCountsKeysAndHeadersThatAreKept) {
   EXPECT_EQ(queue_->queued(), 1u);
 }
 
+TEST_F(ProducerTest, ABlockIsCutBelowWhatAProxyHasRefused) {
+  producer(1u << 30, {1'000, 1u << 20, milliseconds(1'000)});
+  Lane& lane = open();
+  for (std::int64_t offset = 0; offset < 5; ++offset) append(lane, offset);
+  EXPECT_EQ(queue_->queued(), 0u);
+  target_->stats->body_limit.refused(2'000, 2'000);
+  const std::string payload(200, 'x');
+  for (std::int64_t offset = 5; queue_->queued() == 0; ++offset) append(lane, offset, payload);
+  const auto block = outlet_->pop();
+  EXPECT_EQ(block->reason, CutReason::kBytes);
+  EXPECT_GE(block->buffer.used_bytes(), 1'000u);
+  EXPECT_LT(block->buffer.used_bytes(), 1'500u);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -63,5 +63,16 @@ TEST(RetryPolicyTest, NeverZeroSoThatAFailingBlockCannotSpin) {
   }
 }
 
+TEST(RetryPolicyTest, TheConfigurationDecidesByTheStatusOfAnAnswerWithoutACode) {
+  RetryPolicy policy;
+  policy.dispositions = {{-413, Disposition::kDeadLetter}, {-502, Disposition::kDeadLetter}};
+  EXPECT_EQ(policy.disposition_of(ClickHouseError({.http_status = 413})), Disposition::kDeadLetter);
+  EXPECT_EQ(policy.disposition_of(ClickHouseError({.code = 60, .http_status = 413})),
+            Disposition::kWait);
+  EXPECT_EQ(
+      policy.disposition_of(ClickHouseError({.http_status = 502, .may_have_been_applied = true})),
+      Disposition::kWait);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <set>
 #include <thread>
 
@@ -265,6 +266,76 @@ TEST_F(WorkerSplitTest, ALaneThatLeavesInMidSplitSendsNoMore) {
   EXPECT_TRUE(letters_->letters.empty());
   EXPECT_EQ(lane_->position(), 0);
   EXPECT_EQ(target_->stats->abandoned_blocks.value(), 1u);
+}
+
+// A proxy before the table that takes no larger bodies.
+void refuse_above(std::size_t limit, const testing::Sent& sent) {
+  if (sent.body.size() <= limit) return;
+  throw ClickHouseError({.message = "<html>413 Request Entity Too Large</html>",
+                         .http_status = 413,
+                         .endpoint = "http://proxy"});
+}
+
+class WorkerBodyLimitTest : public WorkerSplitTest {
+ protected:
+  void run_behind(std::size_t limit, FakeTable& table, const std::vector<std::string>& payloads) {
+    script_->always([&table, limit](const testing::Sent& sent) {
+      refuse_above(limit, sent);
+      table.insert(sent);
+    });
+    const auto end = static_cast<std::int64_t>(payloads.size());
+    queue_.make_inlet().push(make_block(budget_, lane_, {0, end}, payloads, target_));
+    run_until_position(end);
+  }
+};
+
+TEST_F(WorkerBodyLimitTest, ABodyThatIsTooLargeGoesInPartsAndTheLimitIsLearned) {
+  FakeTable table(27, true);
+  run_behind(12, table, {"aaaa", "bbbb", "cccc", "dddd", "eeee"});
+  EXPECT_THAT(table.rows, ::testing::UnorderedElementsAre("aaaa", "bbbb", "cccc", "dddd", "eeee"));
+  EXPECT_THAT(table.tokens,
+              ElementsAre("g/t/0/inc/0-5#0-2", "g/t/0/inc/0-5#2-3", "g/t/0/inc/0-5#3-5"));
+  EXPECT_TRUE(letters_->letters.empty());
+  EXPECT_TRUE(target_->stats->retries.values().empty()) << "nothing was put back";
+  const std::size_t limit = target_->stats->body_limit.body_bytes();
+  EXPECT_GT(limit, 5u);
+  EXPECT_LE(limit, 12u);
+  EXPECT_GT(target_->stats->body_limit.block_bytes(), 0u);
+  EXPECT_EQ(lane_->status().ledger.difference(), 0);
+  ASSERT_FALSE(log_.events().empty());
+  EXPECT_THAT(log_.events()[0].message, HasSubstr("refuses a body of 25 bytes for events"));
+}
+
+// Nothing of the block is in while it waits: after a crash it may go as a whole.
+TEST_F(WorkerBodyLimitTest, ARecordThatIsTooLargeAloneWaitsBeforeAnythingOfItsBlockIsIn) {
+  FakeTable table(27, true);
+  std::atomic<bool> raised{false};
+  script_->always([&](const testing::Sent& sent) {
+    if (!raised) refuse_above(12, sent);
+    table.insert(sent);
+  });
+  script_->then_probe([&] {
+    EXPECT_TRUE(table.rows.empty());
+    EXPECT_EQ(lane_->status().wait.reason, "HTTP_413");
+    EXPECT_THAT(lane_->status().wait.message, HasSubstr("the record at t/0 offset 3"));
+    raised = true;
+  });
+  queue_.make_inlet().push(make_block(
+      budget_, lane_, {0, 5}, {"aaaa", "bbbb", "cccc", std::string(20, 'd'), "eeee"}, target_));
+  run_until_position(5);
+  EXPECT_EQ(table.rows.size(), 5u);
+  EXPECT_EQ(target_->stats->retries.values(),
+            (std::map<std::string, std::uint64_t>{{"HTTP_413", 1}}));
+}
+
+TEST_F(WorkerBodyLimitTest, ADispositionMakesARecordThatIsTooLargeADeadLetter) {
+  retry_.dispositions[-413] = Disposition::kDeadLetter;
+  FakeTable table(27, true);
+  run_behind(12, table, {"aaaa", std::string(20, 'b'), "cccc"});
+  EXPECT_THAT(table.rows, ::testing::UnorderedElementsAre("aaaa", "cccc"));
+  ASSERT_EQ(letters_->letters.size(), 1u);
+  EXPECT_EQ(letters_->letters[0].offset, 1);
+  EXPECT_EQ(letters_->letters[0].reason, "HTTP_413");
 }
 
 }  // namespace
