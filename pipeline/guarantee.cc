@@ -57,7 +57,7 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
   for (std::size_t next = 0; next <= targets.size(); ++next) {
     const std::string source = next == 0 ? table : targets[next - 1];
     for (std::string& target : answer_lines(client.raw_query(
-             sql, {.format = "TabSeparatedRaw", .parameters = table_parameters(source)}))) {
+             sql, {.parameters = table_parameters(source), .format = "TabSeparatedRaw"}))) {
       if (std::find(targets.begin(), targets.end(), target) == targets.end())
         targets.push_back(std::move(target));
     }
@@ -86,7 +86,7 @@ std::optional<TableFacts> ask_table_facts(Client& client, const std::string& tab
       "(SELECT value FROM system.merge_tree_settings "
       "WHERE name = 'replicated_deduplication_window_seconds')]) FROM system.tables WHERE " +
           is_table(),
-      {.format = "TabSeparatedRaw", .parameters = table_parameters(table)});
+      {.parameters = table_parameters(table), .format = "TabSeparatedRaw"});
   const std::vector<std::string> lines = answer_lines(answer);
   if (lines.size() != 5) return std::nullopt;
   return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3]),

@@ -63,7 +63,7 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
   }
   const std::string answer =
       client.raw_query(sql + " GROUP BY 1",
-                       {.format = "TabSeparated", .parameters = Parameters(std::move(parameters))});
+                       {.parameters = Parameters(std::move(parameters)), .format = "TabSeparated"});
   RowsByOffset rows;
   for (std::string_view rest = answer; !rest.empty();) {
     const auto at = take_number<std::int64_t>(rest);
@@ -82,7 +82,7 @@ InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyT
       "maxIf(max_block_number, modification_time < now() - {age:Int64}) AS older "
       "FROM system.parts WHERE active AND " +
           is_table("table") + " GROUP BY partition_id)",
-      {.format = "TabSeparated", .parameters = Parameters(std::move(parameters))});
+      {.parameters = Parameters(std::move(parameters)), .format = "TabSeparated"});
   std::string_view rest = answer;
   InsertsSince inserts;
   inserts.seconds = take_number<std::uint64_t>(rest);

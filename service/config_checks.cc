@@ -13,6 +13,7 @@
 #include "service/config_value.h"
 #include "service/sources/kafka_check.h"
 #include "transport/error.h"
+#include "transport/tls.h"
 
 namespace millrace {
 namespace {

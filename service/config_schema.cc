@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "service/config_declare.h"
+#include "transport/error.h"
 
 namespace millrace {
 
@@ -29,7 +30,7 @@ Endpoint parse_endpoint_setting(const std::string& url) {
         "has a user or password in it; they belong into clickhouse.user and clickhouse.password");
   try {
     return parse_endpoint(url);
-  } catch (const std::invalid_argument& error) {
+  } catch (const UsageError& error) {
     std::string why = error.what();
     if (const std::string prefix = "endpoint '" + url + "': "; why.starts_with(prefix))
       why.erase(0, prefix.size());

@@ -191,68 +191,100 @@ void AsyncClient::close() {
 
 Client& AsyncClient::sync() noexcept { return state_->client; }
 
-void AsyncClient::raw_query(std::string sql, QueryOptions options, OnDone<std::string> done) {
+void AsyncClient::raw_query(std::string_view sql, QueryOptions options, OnDone<std::string> done) {
   const std::stop_token stop = options.stop;
   run<std::string>(
       state_, stop,
-      [sql = std::move(sql), options = std::move(options)](Client& client) {
+      [sql = std::string(sql), options = std::move(options)](Client& client) {
         return client.raw_query(sql, options);
       },
       std::move(done));
 }
 
-std::future<std::string> AsyncClient::raw_query(std::string sql, QueryOptions options) {
+std::future<std::string> AsyncClient::raw_query(std::string_view sql, QueryOptions options) {
   auto [future, done] = promised<std::string>();
-  raw_query(std::move(sql), std::move(options), std::move(done));
+  raw_query(sql, std::move(options), std::move(done));
   return std::move(future);
 }
 
-void AsyncClient::raw_stream(std::string sql, QueryOptions options, OnDone<RawStream> done) {
+void AsyncClient::raw_stream(std::string_view sql, QueryOptions options, OnDone<RawStream> done) {
   const std::stop_token stop = options.stop;
   run<RawStream>(
       state_, stop,
-      [sql = std::move(sql), options = std::move(options)](Client& client) {
+      [sql = std::string(sql), options = std::move(options)](Client& client) {
         return client.raw_stream(sql, options);
       },
       std::move(done));
 }
 
-std::future<RawStream> AsyncClient::raw_stream(std::string sql, QueryOptions options) {
+std::future<RawStream> AsyncClient::raw_stream(std::string_view sql, QueryOptions options) {
   auto [future, done] = promised<RawStream>();
-  raw_stream(std::move(sql), std::move(options), std::move(done));
+  raw_stream(sql, std::move(options), std::move(done));
   return std::move(future);
 }
 
-void AsyncClient::raw_insert(std::string table, InsertBody body, InsertOptions options,
+void AsyncClient::raw_insert(std::string_view table, InsertBody body, InsertOptions options,
                              OnDone<QuerySummary> done) {
   const std::stop_token stop = options.stop;
   run<QuerySummary>(
       state_, stop,
-      [table = std::move(table), body = std::move(body), options = std::move(options)](
+      [table = std::string(table), body = std::move(body), options = std::move(options)](
           Client& client) { return client.raw_insert(table, body, options); },
       std::move(done));
 }
 
-std::future<QuerySummary> AsyncClient::raw_insert(std::string table, InsertBody body,
+std::future<QuerySummary> AsyncClient::raw_insert(std::string_view table, InsertBody body,
                                                   InsertOptions options) {
   auto [future, done] = promised<QuerySummary>();
-  raw_insert(std::move(table), std::move(body), std::move(options), std::move(done));
+  raw_insert(table, std::move(body), std::move(options), std::move(done));
   return std::move(future);
 }
 
-void AsyncClient::command(std::string sql, QueryOptions options, OnDone<std::string> done) {
+void AsyncClient::insert_file(std::string_view table, std::filesystem::path file,
+                              InsertOptions options, OnDone<QuerySummary> done) {
+  const std::stop_token stop = options.stop;
+  run<QuerySummary>(
+      state_, stop,
+      [table = std::string(table), file = std::move(file), options = std::move(options)](
+          Client& client) { return client.insert_file(table, file, options); },
+      std::move(done));
+}
+
+std::future<QuerySummary> AsyncClient::insert_file(std::string_view table,
+                                                   std::filesystem::path file,
+                                                   InsertOptions options) {
+  auto [future, done] = promised<QuerySummary>();
+  insert_file(table, std::move(file), std::move(options), std::move(done));
+  return std::move(future);
+}
+
+void AsyncClient::command(std::string_view sql, QueryOptions options, OnDone<std::string> done) {
   const std::stop_token stop = options.stop;
   run<std::string>(
       state_, stop,
-      [sql = std::move(sql), options = std::move(options)](Client& client) {
+      [sql = std::string(sql), options = std::move(options)](Client& client) {
         return client.command(sql, options);
       },
       std::move(done));
 }
 
-std::future<std::string> AsyncClient::command(std::string sql, QueryOptions options) {
+std::future<std::string> AsyncClient::command(std::string_view sql, QueryOptions options) {
   auto [future, done] = promised<std::string>();
-  command(std::move(sql), std::move(options), std::move(done));
+  command(sql, std::move(options), std::move(done));
+  return std::move(future);
+}
+
+void AsyncClient::describe_table(std::string_view table,
+                                 OnDone<std::vector<ColumnDescription>> done) {
+  run<std::vector<ColumnDescription>>(
+      state_, {},
+      [table = std::string(table)](Client& client) { return client.describe_table(table); },
+      std::move(done));
+}
+
+std::future<std::vector<ColumnDescription>> AsyncClient::describe_table(std::string_view table) {
+  auto [future, done] = promised<std::vector<ColumnDescription>>();
+  describe_table(table, std::move(done));
   return std::move(future);
 }
 
@@ -261,6 +293,39 @@ std::future<bool> AsyncClient::ping() {
   run<bool>(
       state_, {}, [](Client& client) { return client.is_alive(); }, std::move(done));
   return std::move(future);
+}
+
+std::future<std::string> AsyncClient::server_version() {
+  auto [future, done] = promised<std::string>();
+  run<std::string>(
+      state_, {}, [](Client& client) { return client.server_version(); }, std::move(done));
+  return std::move(future);
+}
+
+std::future<bool> AsyncClient::min_version(std::string_view version) {
+  auto [future, done] = promised<bool>();
+  run<bool>(
+      state_, {},
+      [version = std::string(version)](Client& client) { return client.min_version(version); },
+      std::move(done));
+  return std::move(future);
+}
+
+Session AsyncClient::new_session(std::string id, std::optional<std::chrono::seconds> timeout) {
+  return sync().new_session(std::move(id), timeout);
+}
+std::string AsyncClient::session_id() const { return state_->client.session_id(); }
+void AsyncClient::set_client_setting(std::string name, SettingText value) {
+  sync().set_client_setting(std::move(name), std::move(value));
+}
+std::optional<std::string> AsyncClient::get_client_setting(std::string_view name) const {
+  return state_->client.get_client_setting(name);
+}
+void AsyncClient::set_access_token(std::string token) { sync().set_access_token(std::move(token)); }
+void AsyncClient::close_connections() { sync().close_connections(); }
+const ClientOptions& AsyncClient::options() const noexcept { return state_->client.options(); }
+const std::shared_ptr<HttpSessionPool>& AsyncClient::pool() const noexcept {
+  return state_->client.pool();
 }
 
 }  // namespace millrace

@@ -16,14 +16,19 @@
 // too.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "transport/client.h"
 
@@ -75,17 +80,38 @@ class AsyncClient {
   ~AsyncClient();
   AsyncClient(const AsyncClient&) = delete;
 
-  std::future<std::string> raw_query(std::string sql, QueryOptions options = {});
-  void raw_query(std::string sql, QueryOptions options, OnDone<std::string> done);
-  std::future<RawStream> raw_stream(std::string sql, QueryOptions options = {});
-  void raw_stream(std::string sql, QueryOptions options, OnDone<RawStream> done);
-  std::future<QuerySummary> raw_insert(std::string table, InsertBody body,
+  // As Client's. Texts are copied.
+  std::future<std::string> raw_query(std::string_view sql, QueryOptions options = {});
+  void raw_query(std::string_view sql, QueryOptions options, OnDone<std::string> done);
+  std::future<RawStream> raw_stream(std::string_view sql, QueryOptions options = {});
+  void raw_stream(std::string_view sql, QueryOptions options, OnDone<RawStream> done);
+  std::future<QuerySummary> raw_insert(std::string_view table, InsertBody body,
                                        InsertOptions options = {});
-  void raw_insert(std::string table, InsertBody body, InsertOptions options,
+  void raw_insert(std::string_view table, InsertBody body, InsertOptions options,
                   OnDone<QuerySummary> done);
-  std::future<std::string> command(std::string sql, QueryOptions options = {});
-  void command(std::string sql, QueryOptions options, OnDone<std::string> done);
-  std::future<bool> ping();
+  std::future<QuerySummary> insert_file(std::string_view table, std::filesystem::path file,
+                                        InsertOptions options = {});
+  void insert_file(std::string_view table, std::filesystem::path file, InsertOptions options,
+                   OnDone<QuerySummary> done);
+  std::future<std::string> command(std::string_view sql, QueryOptions options = {});
+  void command(std::string_view sql, QueryOptions options, OnDone<std::string> done);
+  std::future<std::vector<ColumnDescription>> describe_table(std::string_view table);
+  void describe_table(std::string_view table, OnDone<std::vector<ColumnDescription>> done);
+  std::future<bool> ping();  // whether the server answers, within 3 s
+  std::future<bool> is_alive() { return ping(); }
+  std::future<std::string> server_version();
+  std::future<bool> min_version(std::string_view version);
+
+  // These ask nobody, and return at once. A session's own calls are synchronous; to use one from
+  // here give its ID in the options.
+  Session new_session(std::string id = {}, std::optional<std::chrono::seconds> timeout = {});
+  std::string session_id() const;
+  void set_client_setting(std::string name, SettingText value);
+  std::optional<std::string> get_client_setting(std::string_view name) const;
+  void set_access_token(std::string token);
+  void close_connections();
+  const ClientOptions& options() const noexcept;
+  const std::shared_ptr<HttpSessionPool>& pool() const noexcept;
 
   // No more calls are taken (UsageError); waits until the begun ones are done. Throws UsageError
   // when called from a callback, which would wait for itself.

@@ -300,6 +300,10 @@ void Call::throw_server_error(std::string_view text) {
   details.name = wire::error_name_in(text);
   if (details.name.empty()) details.name = error_code_name(details.code);
   details.message = wire::valid_utf8(text, max_error_text_bytes());
+  if (const auto to = head.header("Location"); details.code == 0 && !to.empty()) {
+    details.message = "it redirects to " + wire::valid_utf8(to, 400) +
+                      ", and redirects are not followed: name that address itself";
+  }
   details.http_status = head.status;
   details.endpoint = endpoint_->to_string();
   if (const auto to = head.header("Location"); details.code == 0 && !to.empty())
@@ -342,18 +346,37 @@ std::string_view Call::next() {
   return {};
 }
 
-std::string Call::read_all(std::size_t max_bytes) {
+// As many bytes as `max_bytes`, or nothing when there are more; then the connection is closed.
+std::optional<std::string> Call::read_up_to(std::size_t max_bytes) {
   std::string all;
   for (std::string_view piece = next(); !piece.empty(); piece = next()) {
     if (all.size() + piece.size() > max_bytes) {
       close();
-      fail_with(NetworkError(
-          Kind::kProtocol,
-          "response longer than the limit of " + std::to_string(max_bytes) + " bytes", true));
+      return std::nullopt;
     }
     all += piece;
   }
   return all;
+}
+
+std::string Call::read_all(std::size_t max_bytes) {
+  if (auto all = read_up_to(max_bytes)) return std::move(*all);
+  fail_with(NetworkError(
+      Kind::kProtocol, "response longer than the limit of " + std::to_string(max_bytes) + " bytes",
+      true));
+  return {};
+}
+
+std::string Call::read_result() {
+  const std::size_t limit = core_->options().max_response_bytes;
+  if (auto all = read_up_to(limit)) return std::move(*all);
+  if (request_.own_session_id) core_->replace_session_id(request_.session_id);
+  throw ResultTooLargeError(endpoint_->to_string() + ": the result is longer than " +
+                                std::to_string(limit) +
+                                " bytes (max_response_bytes): raise that, or read it with "
+                                "raw_stream() (query_id " +
+                                query_id_ + ")",
+                            info());
 }
 
 // The end of the body was reached, somehow: gives the connection back if nothing can be left on it.

@@ -65,6 +65,8 @@ class Call {
   std::string_view next();
   // All of it. NetworkError (kProtocol) when it is longer.
   std::string read_all(std::size_t max_bytes);
+  // The same, of a query: at most max_response_bytes, more is a ResultTooLargeError.
+  std::string read_result();
   // Ends the call early. shut_down() only wakes who reads: any thread.
   void close() noexcept;
   void shut_down() noexcept;
@@ -77,6 +79,7 @@ class Call {
   Call(std::shared_ptr<ClientCore> core, CallRequest request);
   // True when it was answered with success; false to try again.
   bool try_once();
+  std::optional<std::string> read_up_to(std::size_t max_bytes);
   std::unique_ptr<Attempt> open_attempt(bool fresh);
   bool send_and_receive();
   bool after_network_error(const NetworkError& error);

@@ -10,10 +10,12 @@
 #include "transport/call.h"
 #include "transport/client_core.h"
 #include "transport/common_settings.h"
+#include "transport/format_header.h"
 #include "transport/request_body.h"
 #include "transport/request_text.h"
 #include "transport/server_info.h"
 #include "transport/statement.h"
+#include "transport/type_name.h"
 #include "transport/wire_text.h"
 
 namespace millrace {
@@ -99,6 +101,15 @@ void ask_for_progress(CallRequest& request, const ServerInfo* info,
   wish(request, info, "http_headers_progress_interval_ms", kProgressInterval);
 }
 
+// An option that has two names.
+template <class T>
+const T& one_of(const char* name, const T& value, const char* other_name, const T& other) {
+  if (!value.empty() && !other.empty()) {
+    throw UsageError(std::string(name) + " and " + other_name + " are one thing: give one of them");
+  }
+  return value.empty() ? other : value;
+}
+
 CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds timeout) {
   CallRequest request;
   request.method = "GET";
@@ -154,17 +165,16 @@ Client::~Client() = default;
 void Client::connect() { core_->set_server_info(ask_server(core_)); }
 
 // Later wins: what we add, the client's settings, the call's.
-CallRequest Client::base_request(const Settings& per_call, bool use_database,
-                                 const Headers& headers, const std::string& session_id,
-                                 const std::stop_token& stop) {
+template <class Options>
+CallRequest Client::base_request(const Options& call) {
   const ClientOptions& options = core_->options();
   CallRequest request;
-  if (use_database && !options.database.empty()) request.params["database"] = options.database;
+  if (call.use_database && !options.database.empty()) request.params["database"] = options.database;
   std::tie(request.session_id, request.own_session_id) =
-      session_id.empty() ? core_->next_session_id() : std::pair(session_id, false);
+      call.session_id.empty() ? core_->next_session_id() : std::pair(call.session_id, false);
   const auto info = core_->server_info();
   const Settings of_client = core_->settings();
-  for (const Settings* settings : {&of_client, &per_call}) {
+  for (const Settings* settings : {&of_client, &call.settings}) {
     for (const auto& [name, value] : *settings) {
       check_setting_name(name);
       if (name == "query_id") {
@@ -181,21 +191,20 @@ CallRequest Client::base_request(const Settings& per_call, bool use_database,
     request.params["session_id"] = request.session_id;
     request.params.try_emplace("session_timeout", std::to_string(options.session_timeout.count()));
     request.session_wait = std::max(options.session_wait, kLeastSessionWait);
-    request.session_lock = SessionLock::take(request.session_id, options.session_wait, stop);
+    request.session_lock = SessionLock::take(request.session_id, options.session_wait, call.stop);
   }
-  for (const auto& [name, value] : headers) {
+  for (const auto& [name, value] : call.headers) {
     wire::check_header_name(name);
     wire::check_header_value(name, value);
   }
-  request.headers = headers;
-  request.timeout = options.request_timeout;
-  request.stop = stop;
+  request.headers = call.headers;
+  request.timeout = call.request_timeout.value_or(options.request_timeout);
+  request.stop = call.stop;
   return request;
 }
 
 CallRequest Client::make_query(std::string_view sql, const QueryOptions& options) {
-  CallRequest request = base_request(options.settings, options.use_database, options.headers,
-                                     options.session_id, options.stop);
+  CallRequest request = base_request(options);
   const bool reads = is_read(sql);
   request.repeatable = options.idempotent || reads;
   if (request.repeatable) request.retries = core_->options().query_retries;
@@ -211,7 +220,10 @@ CallRequest Client::make_query(std::string_view sql, const QueryOptions& options
   ask_for_progress(request, info.get(), options.on_progress);
   const Codec accept = options.accept.value_or(core_->options().compress);
   if (accept != Codec::kNone) {
-    if (!can_code(accept)) throw UsageError("results cannot be decoded from this coding");
+    if (!can_code(accept)) {
+      throw UsageError("results cannot be decoded from " + std::string(content_coding(accept)) +
+                       ": gzip, deflate, zstd and lz4 are");
+    }
     request.headers.insert_or_assign("Accept-Encoding", std::string(content_coding(accept)));
     wish(request, info.get(), "enable_http_compression", "1");
   }
@@ -219,7 +231,8 @@ CallRequest Client::make_query(std::string_view sql, const QueryOptions& options
   const auto map_text = std::get<std::string>(common::get_setting("dict_parameter_format"));
   const auto bound = std::make_shared<BoundQuery>(
       bind_parameters(sql, options.parameters, map_text == "map" ? MapText::kMap : MapText::kJson));
-  if (!bound->binary) bound->sql = with_format(bound->sql, options.format);
+  const std::string& format = one_of("fmt", options.fmt, "format", options.format);
+  if (!bound->binary) bound->sql = with_format(bound->sql, format);
   put_statement(request, bound, options.external_data);
   return request;
 }
@@ -245,7 +258,7 @@ std::string Client::raw_query(std::string_view sql, const QueryOptions& options)
   CallRequest request = make_query(sql, options);
   request.params.try_emplace("wait_end_of_query", "1");
   const auto call = Call::begin(core_, std::move(request));
-  std::string result = call->read_all(core_->options().max_response_bytes);
+  std::string result = call->read_result();
   if (options.summary != nullptr) *options.summary = call->summary();
   return result;
 }
@@ -265,17 +278,22 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
     throw UsageError(
         "compression says that the body is compressed already: compress_with does it again");
   }
-  CallRequest request = base_request(options.settings, options.use_database, options.headers,
-                                     options.session_id, options.stop);
+  CallRequest request = base_request(options);
   if (!table.empty()) {
-    const std::string format = options.format.empty() ? "Native" : options.format;
+    std::string format = one_of("fmt", options.fmt, "format", options.format);
+    if (format.empty()) format = "Native";
     wire::check_format(format);
+    const auto& columns = one_of("column_names", options.column_names, "columns", options.columns);
     std::string sql = "INSERT INTO " + quote_table(table);
-    for (std::size_t i = 0; i < options.columns.size(); ++i) {
-      const std::string& name = options.columns[i];
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      const std::string& name = columns[i];
       sql += (i == 0 ? " (" : ", ") + (is_quoted_identifier(name) ? name : quote_identifier(name));
     }
-    if (!options.columns.empty()) sql += ")";
+    if (!columns.empty()) {
+      sql += ")";
+      const std::string guess = header_guess_setting(format);  // no header is expected
+      if (!guess.empty()) wish(request, core_->server_info().get(), guess, "0");
+    }
     request.params["query"] = sql + " FORMAT " + format;
   }
   if (!options.deduplication_token.empty()) {
@@ -338,7 +356,14 @@ QuerySummary Client::raw_insert(std::string_view table, InsertBody body,
 
 QuerySummary Client::insert_file(std::string_view table, const std::filesystem::path& file,
                                  InsertOptions options) {
-  if (options.format.empty()) options.format = options.columns.empty() ? "CSVWithNames" : "CSV";
+  std::string format = one_of("fmt", options.fmt, "format", options.format);
+  const bool names_given = !options.columns.empty() || !options.column_names.empty();
+  if (format.empty()) format = names_given ? "CSV" : "CSVWithNames";
+  // A file without header would lose its first row and leave defaults of the others.
+  const std::string skip(kSkipUnknownFields);
+  if (has_header(format) && !get_client_setting(skip)) options.settings.try_emplace(skip, "0");
+  options.fmt.clear();
+  options.format = std::move(format);
   if (options.compression == Codec::kNone && options.compress_with == Codec::kNone) {
     options.compression = codec_of_file(file.string()).value_or(Codec::kNone);
   }
@@ -375,12 +400,12 @@ bool Client::is_alive() noexcept {
 std::vector<ColumnDescription> Client::describe_table(std::string_view table) {
   const std::string text =
       raw_query("DESCRIBE TABLE " + quote_table(table),
-                {.format = "TabSeparated", .settings = {{"describe_compact_output", "0"}}});
+                {.settings = {{"describe_compact_output", "0"}}, .format = "TabSeparated"});
   std::vector<ColumnDescription> columns;
   for (const std::string_view line : wire::split(text, '\n')) {
     const auto fields = wire::split(line, '\t');
     if (fields.size() < 4) continue;
-    columns.push_back({wire::unescape_tsv(fields[0]), wire::unescape_tsv(fields[1]),
+    columns.push_back({wire::unescape_tsv(fields[0]), one_line(wire::unescape_tsv(fields[1])),
                        wire::unescape_tsv(fields[2]), wire::unescape_tsv(fields[3])});
   }
   return columns;
@@ -394,14 +419,15 @@ void Client::close_session(const std::string& id) {
 
 std::string Client::session_id() const { return core_->session_id(); }
 
-void Client::set_client_setting(std::string name, std::string value) {
+void Client::set_client_setting(std::string name, SettingText value) {
   core_->set_setting(std::move(name), std::move(value));
 }
 
 std::optional<std::string> Client::get_client_setting(std::string_view name) const {
   const Settings settings = core_->settings();
   const auto found = settings.find(name);
-  return found == settings.end() ? std::nullopt : std::optional(found->second);
+  if (found == settings.end()) return std::nullopt;
+  return found->second;
 }
 
 void Client::set_access_token(std::string token) { core_->set_access_token(std::move(token)); }

@@ -3,7 +3,7 @@
 // ```cpp
 // Client client({.host = "127.0.0.1"});
 // std::string csv = client.raw_query("SELECT {a:UInt8}",
-//                                    {.format = "CSV", .parameters = Named{{"a", 13}}});
+//                                    {.parameters = {{"a", 13}}, .format = "CSV"});
 // client.raw_stream("SELECT 1 AS x", {.format = "CSVWithNames"}).save_as("x.csv");
 // client.raw_insert("t1", R"({"x": 1})", {.format = "JSONEachRow"});
 // ```
@@ -69,9 +69,12 @@ class Client {
   RawStream raw_stream(std::string_view sql, const QueryOptions& options = {});
   // `table` is `name` or `database.name`, unquoted; it is quoted here. Empty: the body holds the
   // whole statement.
-  QuerySummary raw_insert(std::string_view table, InsertBody body, const InsertOptions& options);
-  QuerySummary raw_insert(std::string_view table, BodyPieces body, const InsertOptions& options);
-  // Format by default CSVWithNames, or CSV with columns; a coding by the file's extension.
+  QuerySummary raw_insert(std::string_view table, InsertBody body,
+                          const InsertOptions& options = {});
+  QuerySummary raw_insert(std::string_view table, BodyPieces body,
+                          const InsertOptions& options = {});
+  // Format by default CSVWithNames, or CSV with columns; a coding by the file's extension. A header
+  // with a name that no column has is refused, unless input_format_skip_unknown_fields is given.
   QuerySummary insert_file(std::string_view table, const std::filesystem::path& file,
                            InsertOptions options = {});
   // A statement without a result worth having (DDL, SYSTEM …); returns the body, trimmed.
@@ -86,7 +89,7 @@ class Client {
   std::string session_id() const;
 
   // Settings that go with every request from now on.
-  void set_client_setting(std::string name, std::string value);
+  void set_client_setting(std::string name, SettingText value);
   std::optional<std::string> get_client_setting(std::string_view name) const;
   void set_access_token(std::string token);
 
@@ -103,8 +106,8 @@ class Client {
  private:
   friend class Session;
   explicit Client(std::shared_ptr<ClientCore> core);
-  CallRequest base_request(const Settings& per_call, bool use_database, const Headers& headers,
-                           const std::string& session_id, const std::stop_token& stop);
+  template <class Options>
+  CallRequest base_request(const Options& options);
   CallRequest make_query(std::string_view sql, const QueryOptions& options);
   void put_statement(CallRequest& request, const std::shared_ptr<BoundQuery>& bound,
                      const std::optional<ExternalData>& external);
@@ -122,7 +125,9 @@ class Session {
   const std::string& id() const noexcept { return id_; }
   std::string raw_query(std::string_view sql, QueryOptions options = {});
   RawStream raw_stream(std::string_view sql, QueryOptions options = {});
-  QuerySummary raw_insert(std::string_view table, InsertBody body, InsertOptions options);
+  QuerySummary raw_insert(std::string_view table, InsertBody body, InsertOptions options = {});
+  QuerySummary insert_file(std::string_view table, const std::filesystem::path& file,
+                           InsertOptions options = {});
   std::string command(std::string_view sql, QueryOptions options = {});
   bool check();  // whether the server still has it: not after session_timeout without a query
   void close() noexcept;  // on the server, too

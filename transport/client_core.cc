@@ -43,6 +43,11 @@ ClickHouseSessionPolicy session_policy(const ClientOptions& options) {
   return wanted ? options.session_policy : ClickHouseSessionPolicy::kNone;
 }
 
+ClientOptions with_one_user(ClientOptions options) {
+  if (!options.username.empty()) options.user = std::exchange(options.username, {});
+  return options;
+}
+
 void check_credentials(const ClientOptions& options) {
   wire::check_header_value("user", options.user);
   wire::check_header_value("password", options.password);
@@ -70,7 +75,7 @@ void check_credentials(const ClientOptions& options) {
 
 ClientCore::ClientCore(ClientOptions options, std::shared_ptr<EndpointList> endpoints,
                        std::shared_ptr<HttpSessionPool> pool)
-    : options_(std::move(options)),
+    : options_(with_one_user(std::move(options))),
       endpoints_(std::move(endpoints)),
       pool_(std::move(pool)),
       user_agent_(make_user_agent(options_)),
@@ -94,7 +99,7 @@ Settings ClientCore::settings() const {
   return settings_;
 }
 
-void ClientCore::set_setting(std::string name, std::string value) {
+void ClientCore::set_setting(std::string name, SettingText value) {
   check_setting_name(name);
   BriefLock lock(mutex_);
   settings_.insert_or_assign(std::move(name), std::move(value));

@@ -28,7 +28,7 @@ class ClientCore {
   const std::shared_ptr<HttpSessionPool>& shared_pool() const { return pool_; }
 
   Settings settings() const;
-  void set_setting(std::string name, std::string value);
+  void set_setting(std::string name, SettingText value);
   std::string session_id() const;  // the current one; empty for none
   // The ID for the next query, and whether it is of our making.
   std::pair<std::string, bool> next_session_id();

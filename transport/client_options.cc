@@ -25,10 +25,23 @@ std::uint64_t to_number(const std::string& name, const std::string& text) {
   return number;
 }
 
+bool to_secure(const std::string& name, const std::string& text) {
+  if (text == "http" || text == "https") return text == "https";
+  throw UsageError("DSN: " + name + " must be http or https");
+}
+
+std::uint16_t to_port(const std::string& name, const std::string& text) {
+  const std::uint64_t port = to_number(name, text);
+  if (port == 0 || port > 65'535) throw UsageError("DSN: " + name + " must be from 1 to 65535");
+  return static_cast<std::uint16_t>(port);
+}
+
 Codec to_codec(const std::string& name, const std::string& text) {
+  if (text == "true" || text == "True" || text == "1") return Coding(true);
+  if (text == "false" || text == "False" || text == "0") return Codec::kNone;
   const auto codec = text == "none" ? Codec::kNone : codec_of(text);
   if (!codec || (*codec != Codec::kNone && !can_code(*codec))) {
-    throw UsageError("DSN: " + name + " must be none, gzip, deflate, zstd or lz4");
+    throw UsageError("DSN: " + name + " must be true, false, gzip, deflate, zstd or lz4");
   }
   return *codec;
 }
@@ -54,15 +67,21 @@ constexpr Item kItems[] = {
     {"client_cert_key", [](auto& o, auto&, auto& text) { o.tls.client_cert_key = text; }},
     {"client_name", [](auto& o, auto&, auto& text) { o.client_name = text; }},
     {"compress", [](auto& o, auto& name, auto& text) { o.compress = to_codec(name, text); }},
+    {"compression", [](auto& o, auto& name, auto& text) { o.compress = to_codec(name, text); }},
     {"connect", [](auto& o, auto& name, auto& text) { o.connect = to_bool(name, text); }},
     {"connect_timeout",  // seconds
      [](auto& o, auto& name, auto& text) {
        o.connect_timeout = std::chrono::seconds(to_number(name, text));
      }},
+    {"database", [](auto& o, auto&, auto& text) { o.database = text; }},
     {"form_encode_query_params",
      [](auto& o, auto& name, auto& text) { o.form_encode_query_params = to_bool(name, text); }},
     {"http_proxy", [](auto& o, auto&, auto& text) { o.http_proxy = text; }},
     {"https_proxy", [](auto& o, auto&, auto& text) { o.https_proxy = text; }},
+    {"interface", [](auto& o, auto& name, auto& text) { o.secure = to_secure(name, text); }},
+    {"password", [](auto& o, auto&, auto& text) { o.password = text; }},
+    {"port", [](auto& o, auto& name, auto& text) { o.port = to_port(name, text); }},
+    {"proxy_path", [](auto& o, auto&, auto& text) { o.proxy_path = text; }},
     {"query_retries",
      [](auto& o, auto& name, auto& text) {
        o.query_retries = static_cast<unsigned>(to_number(name, text));
@@ -72,8 +91,20 @@ constexpr Item kItems[] = {
        o.request_timeout = std::chrono::seconds(to_number(name, text));
      }},
     {"secure", [](auto& o, auto& name, auto& text) { o.secure = to_bool(name, text); }},
+    {"send_receive_timeout",  // seconds
+     [](auto& o, auto& name, auto& text) {
+       o.request_timeout = std::chrono::seconds(to_number(name, text));
+     }},
     {"server_host_name", [](auto& o, auto&, auto& text) { o.tls.server_host_name = text; }},
     {"session_id", [](auto& o, auto&, auto& text) { o.session_id = text; }},
+    {"session_timeout",  // seconds
+     [](auto& o, auto& name, auto& text) {
+       o.session_timeout = std::chrono::seconds(to_number(name, text));
+     }},
+    {"user", [](auto& o, auto&, auto& text) { o.user = text; }},
+    {"user_agent", [](auto& o, auto&, auto& text) { o.user_agent = text; }},
+    {"user_name", [](auto& o, auto&, auto& text) { o.user = text; }},
+    {"username", [](auto& o, auto&, auto& text) { o.user = text; }},
     {"verify", [](auto& o, auto& name, auto& text) { o.tls.verify = to_bool(name, text); }},
 };
 

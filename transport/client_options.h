@@ -1,10 +1,11 @@
 // How a client connects, and what may be said with each call. Values: copy them as you like.
 //
-// The names are ClickHouse Connect's where it has one
+// The names, and the order of the first ones, are ClickHouse Connect's where it has one
 // (https://clickhouse.com/docs/integrations/language-clients/python/driver-api).
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -24,12 +25,27 @@
 #include "transport/headers.h"
 #include "transport/http_session_pool.h"
 #include "transport/parameters.h"
-#include "transport/tls.h"
+#include "transport/tls_options.h"
+#include "transport/value.h"
 
 namespace millrace {
 
-// ClickHouse settings by name. Value::as_setting_text() writes maps and arrays.
-using Settings = std::map<std::string, std::string, std::less<>>;
+// The text of a setting, from whatever it is given as: text, a number, a bool (1 or 0), an Array or
+// a Map (as ClickHouse writes them).
+class SettingText : public std::string {
+ public:
+  SettingText() = default;
+  SettingText(std::string text) : std::string(std::move(text)) {}
+  SettingText(std::string_view text) : std::string(text) {}
+  SettingText(const char* text) : std::string(text) {}
+  template <class T>
+  requires(!std::convertible_to<const T&, std::string_view> && std::convertible_to<const T&, Value>)
+      SettingText(const T& value)
+      : std::string(Value(value).as_setting_text()) {}
+};
+
+// ClickHouse settings by name: {{"max_threads", 2}, {"join_use_nulls", true}}.
+using Settings = std::map<std::string, SettingText, std::less<>>;
 
 // Progress of a running query, as the server reports it (X-ClickHouse-Progress); later values
 // replace earlier ones. Zero where the server does not say.
@@ -42,14 +58,17 @@ struct Progress {
 struct ClientOptions {
   // Where. Not looked at by the constructor that is given its endpoints and pool.
   std::string host = "localhost";
-  std::uint16_t port = 0;    // 0: 8123, or 8443 with TLS
-  bool secure = false;       // TLS; also for ports 443 and 8443 of a DSN without a scheme
-  std::string proxy_path{};  // what a proxy in front of ClickHouse wants before the query string
+  std::uint16_t port = 0;  // 0: 8123, or 8443 with TLS
 
   // Who. At most one of password (or its provider), access_token, token_provider, and a client
   // certificate that stands for the user (certificate_auth).
+  std::string username{};  // the same as user, and before it
   std::string user = "default";
   std::string password{};
+  std::string database = "default";
+  bool secure = false;       // TLS; also for ports 443 and 8443 of a DSN without a scheme
+  std::string proxy_path{};  // what a proxy in front of ClickHouse wants before the query string
+
   // Wins over `password`: called by any thread, for each request, so that it may change.
   std::function<std::string()> password_provider{};
   std::string access_token{};
@@ -57,7 +76,6 @@ struct ClientOptions {
   bool certificate_auth = false;  // X-ClickHouse-SSL-Certificate-Auth: the certificate is the login
   bool basic_auth = false;        // `Authorization: Basic` instead of X-ClickHouse-User and -Key
 
-  std::string database = "default";
   Settings settings{};  // go with every request
   Headers headers{};    // go with every request, over ours
 
@@ -84,7 +102,7 @@ struct ClientOptions {
   // A longer result of raw_query() is an error: it is held in memory as a whole.
   std::size_t max_response_bytes = 64u << 20;
   bool form_encode_query_params = false;  // parameters always in the body, not only when long
-  Codec compress = Codec::kNone;          // asked for results, if the call does not say
+  Coding compress{};                      // asked for results, if the call does not say
 
   std::string user_agent{};   // empty: millrace's, with version and system
   std::string client_name{};  // in front of the user agent
@@ -104,7 +122,8 @@ struct ClientOptions {
 
   // clickhouse://user:password@host:port/database?setting=value, percent-decoded. Also http, https,
   // clickhouses (TLS). Query items: the options above by name (secure, compress, query_retries …),
-  // else ClickHouse settings. Throws UsageError, which never shows the password.
+  // under ClickHouse Connect's names, too (send_receive_timeout, interface …), else ClickHouse
+  // settings. Throws UsageError, which never shows the password.
   static ClientOptions from_dsn(std::string_view dsn);
   // The same, over what is here: the address as a whole, of the rest what the DSN says.
   void take_dsn(std::string_view dsn);
@@ -125,38 +144,43 @@ struct QuerySummary {
   bool repeated = false;
 };
 
+// The first fields of both stand in the order of ClickHouse Connect's arguments.
 struct QueryOptions {
-  std::string format{};  // appended as "\n FORMAT x" when not empty
-  Settings settings{};
-  bool use_database = true;
-  std::string query_id{};   // empty: a random one for each attempt
   Parameters parameters{};  // {name:Type} in the statement
+  Settings settings{};
+  std::string fmt{}, format{};  // one thing under two names: appended as "\n FORMAT x"
+  bool use_database = true;
+  std::string query_id{};  // empty: a random one for each attempt
   std::optional<ExternalData> external_data{};
-  Headers headers{};              // extra HTTP headers (ClickHouse Connect: transport_settings)
-  std::optional<Codec> accept{};  // how the result travels; it is decoded here
-  std::string session_id{};       // instead of the client's
+  Headers headers{};               // extra HTTP headers (ClickHouse Connect: transport_settings)
+  std::optional<Coding> accept{};  // how the result travels; it is decoded here
+  std::string session_id{};        // instead of the client's
   // Called by the calling thread while the server works, as often as the server reports.
   std::function<void(const Progress&)> on_progress{};
   // The statement may be run twice without harm: it is tried again as a read is.
   bool idempotent = false;
   QuerySummary* summary = nullptr;  // filled in by raw_query() and command()
+  std::optional<std::chrono::milliseconds> request_timeout{};  // instead of the client's
   std::stop_token stop{};  // ends the call, with AbortedError; the server cancels the query
 };
 
 struct InsertOptions {
-  std::string format{};  // empty: Native; of insert_file(), see there
-  // Empty: no column list. Quoted where they are not yet: `a b` in backticks or double quotes.
-  std::vector<std::string> columns{};
+  // One thing under two names. Empty: no column list. Quoted where they are not yet: `a b` in
+  // backticks or double quotes. With names, no header is expected: every line of CSV, TSV or
+  // CustomSeparated is a row, even one that equals the names.
+  std::vector<std::string> column_names{}, columns{};
   Settings settings{};
-  std::string deduplication_token{};   // empty: none
-  std::string query_id{};              // empty: a random one
-  Codec compression = Codec::kNone;    // the coding that the body already has
-  Codec compress_with = Codec::kNone;  // the coding to apply while sending
+  std::string fmt{}, format{};        // one thing; empty: Native; of insert_file(), see there
+  std::string deduplication_token{};  // empty: none
+  std::string query_id{};             // empty: a random one
+  Coding compression{};               // the coding that the body already has
+  Coding compress_with{};             // the coding to apply while sending
   std::optional<int> compression_level{};
   bool use_database = true;
   Headers headers{};
   std::string session_id{};
   std::function<void(const Progress&)> on_progress{};
+  std::optional<std::chrono::milliseconds> request_timeout{};  // instead of the client's
   std::stop_token stop{};
 };
 

@@ -367,6 +367,16 @@ std::optional<Codec> codec_of_file(std::string_view path) {
   return find_name(kExtensions, std::filesystem::path(path).extension().string());
 }
 
+Coding::Coding(std::string_view name) : codec_(Codec::kNone) {
+  if (name == "none") return;
+  const auto codec = codec_of(name);
+  if (!codec) {
+    throw UsageError("'" + std::string(name) +
+                     "' is no coding: known are gzip, deflate, zstd, lz4, br, xz, bz2 and snappy");
+  }
+  codec_ = *codec;
+}
+
 bool can_code(Codec codec) {
   return codec == Codec::kGzip || codec == Codec::kDeflate || codec == Codec::kZstd ||
          codec == Codec::kLz4;

@@ -9,6 +9,7 @@
 // https://clickhouse.com/docs/interfaces/http#compression
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -18,6 +19,22 @@
 namespace millrace {
 
 enum class Codec { kNone, kGzip, kDeflate, kZstd, kLz4, kBr, kXz, kBz2, kSnappy };
+
+// A Codec as an option takes it: also by its name ("gzip", "lz4"; "" and "none" for kNone), and
+// `true` for the one that we prefer, zstd.
+class Coding {
+ public:
+  Coding(Codec codec = Codec::kNone) : codec_(codec) {}
+  Coding(const char* name) : Coding(std::string_view(name)) {}
+  Coding(const std::string& name) : Coding(std::string_view(name)) {}
+  Coding(std::string_view name);  // throws UsageError for a name that is none
+  template <std::same_as<bool> T>
+  Coding(T wanted) : codec_(wanted ? Codec::kZstd : Codec::kNone) {}
+  operator Codec() const noexcept { return codec_; }
+
+ private:
+  Codec codec_;
+};
 
 // For Content-Encoding and Accept-Encoding; empty for kNone, as ClickHouse refuses "identity".
 std::string_view content_coding(Codec codec);

@@ -4,9 +4,9 @@
 #include <cctype>
 #include <charconv>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
+#include "transport/error.h"
 #include "transport/fork_guard.h"
 
 namespace millrace {
@@ -16,8 +16,8 @@ constexpr std::chrono::milliseconds kFirstPenalty{100};
 constexpr std::chrono::milliseconds kMaxPenalty{10'000};
 
 [[noreturn]] void refuse(std::string_view url, const std::string& why) {
-  throw std::invalid_argument("endpoint '" + std::string(url) + "': " + why +
-                              "; expected http[s]://host[:port][/path]");
+  throw UsageError("endpoint '" + std::string(url) + "': " + why +
+                   "; expected http[s]://host[:port][/path]");
 }
 
 std::string lower(std::string_view text) {
@@ -98,7 +98,7 @@ Endpoint parse_endpoint(std::string_view url) {
   const auto slash = std::min(rest.find('/'), rest.size());
   const std::string_view authority = rest.substr(0, slash);
   if (authority.find('@') != std::string_view::npos) {
-    throw std::invalid_argument(  // without the URL: it holds a password
+    throw UsageError(  // without the URL: it holds a password
         "endpoint: user and password do not belong into the URL; use the settings user and "
         "password");
   }
@@ -130,7 +130,7 @@ EndpointList::EndpointList(std::vector<Endpoint> endpoints)
     : endpoints_(std::move(endpoints)),
       health_(endpoints_.size()),
       previous_(endpoints_.empty() ? 0 : endpoints_.size() - 1) {
-  if (endpoints_.empty()) throw std::invalid_argument("at least one endpoint is needed");
+  if (endpoints_.empty()) throw UsageError("at least one endpoint is needed");
 }
 
 const Endpoint& EndpointList::choose(std::chrono::steady_clock::time_point now) {

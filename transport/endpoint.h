@@ -28,7 +28,7 @@ struct Endpoint {
 };
 
 // `http[s]://host[:port][/path]`; the port defaults to 8123, or 8443 for https. Throws
-// std::invalid_argument that says what is wrong (no scheme, user info, query, bad port …).
+// UsageError that says what is wrong (no scheme, user info, query, bad port …).
 Endpoint parse_endpoint(std::string_view url);
 
 // How one host has behaved. Pure: time is an argument.

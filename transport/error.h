@@ -49,11 +49,13 @@ struct ErrorInfo {
 //     UsageError                 the caller's mistake; nothing was sent
 //       SessionBusyError         a second query at a time in one ClickHouse session
 //       StreamClosedError        a stream that was read to its end, closed or moved away
+//     FileError                  a local file or stream could not be written
 //     TransportError             the request failed; says what to do
 //       ClickHouseError          ClickHouse (or a proxy) answered with an error
 //       NetworkError             no answer, or half of one
 //       PoolTimeoutError         no HTTP session became free in time
 //       AbortedError             stopped by the caller
+//       ResultTooLargeError      longer than raw_query() may hold in memory
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what, ErrorInfo info = {})
@@ -136,6 +138,19 @@ class AbortedError : public TransportError {
  public:
   AbortedError(const std::string& what, bool may_have_been_applied, ErrorInfo info = {})
       : TransportError(what, Disposition::kRetry, may_have_been_applied, std::move(info)) {}
+};
+
+// The answer is longer than max_response_bytes: the same call would end so again.
+class ResultTooLargeError : public TransportError {
+ public:
+  explicit ResultTooLargeError(const std::string& what, ErrorInfo info = {})
+      : TransportError(what, Disposition::kWait, true, std::move(info)) {}
+};
+
+// A local file or stream could not be written. The request, if there was one, was given up.
+class FileError : public Error {
+ public:
+  using Error::Error;
 };
 
 // The caller's mistake, found before anything was sent (reserved setting, wrong parameter …).

@@ -8,7 +8,23 @@
 namespace millrace {
 namespace {
 
+// Leaves the one source in `source`, and the one format in `format`.
+void take_other_names(ExternalFile& file) {
+  const auto* path = std::get_if<std::filesystem::path>(&file.source);
+  const bool has_source = path == nullptr || !path->empty();
+  if (has_source + !file.file_path.empty() + file.data.has_value() > 1) {
+    throw UsageError("Only data or file_path should be specified for external data, not both");
+  }
+  if (!file.file_path.empty()) file.source = std::exchange(file.file_path, {});
+  if (file.data) file.source = *std::exchange(file.data, {});
+  if (!file.fmt.empty()) {
+    if (!file.format.empty()) throw UsageError("fmt and format are one thing: give one of them");
+    file.format = std::exchange(file.fmt, {});
+  }
+}
+
 void complete_and_check(ExternalFile& file) {
+  take_other_names(file);
   const auto* path = std::get_if<std::filesystem::path>(&file.source);
   if (path != nullptr && path->empty()) {
     throw UsageError("Either data or file_path must be specified for external data");

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -14,13 +15,28 @@
 
 namespace millrace {
 
+class ExternalSource : public std::variant<std::filesystem::path, std::string> {
+ public:
+  ExternalSource() = default;
+  ExternalSource(std::filesystem::path file) : variant(std::move(file)) {}
+  ExternalSource(const char* file) : variant(std::filesystem::path(file)) {}
+  ExternalSource(std::string data) : variant(std::move(data)) {}
+};
+
+// The fields have the names of ClickHouse Connect's ExternalData, and stand in its order, but for
+// file_name, which may stand before each of the sources.
 struct ExternalFile {
   // The table's name is what stands before the last dot. Empty: the name of the file at the path.
   std::string file_name{};
-  std::variant<std::filesystem::path, std::string> source{};  // a file, or the data itself
+  // A file, or the data itself. One of these three: `source` takes either, a path (a literal is a
+  // path) or a std::string of data.
+  std::filesystem::path file_path{};
+  std::optional<std::string> data{};
+  ExternalSource source{};
+  std::string fmt{}, format{};  // one thing under two names
   // As in the server's parameters of these names; empty ones are not sent. Structure is
   // "m String, y UInt16", types is "String,UInt16" (columns are _1, _2 …); one of them.
-  std::string format{}, structure{}, types{};
+  std::string types{}, structure{};
   std::string mime_type = "application/octet-stream";
 
   std::string table() const;

@@ -1,9 +1,10 @@
 #include "transport/http_session_pool.h"
 
-#include <stdexcept>
+#include <algorithm>
 #include <utility>
 
 #include "transport/common_settings.h"
+#include "transport/error.h"
 #include "transport/fork_guard.h"
 #include "transport/http_session_pool_state.h"
 #include "transport/mutex.h"
@@ -13,10 +14,25 @@ namespace millrace {
 namespace {
 
 void require(bool holds, const std::string& what) {
-  if (!holds) throw std::invalid_argument("HTTP session pool: " + what);
+  if (!holds) throw UsageError("HTTP session pool: " + what);
 }
 
 }  // namespace
+
+HttpSessionPoolOptions HttpSessionPoolOptions::with_fitting_limits() const {
+  const HttpSessionPoolOptions defaults;
+  HttpSessionPoolOptions fitting = *this;
+  if (hard_limit == defaults.hard_limit) {
+    fitting.hard_limit = std::max({hard_limit, soft_limit, store_limit});
+  }
+  if (soft_limit == defaults.soft_limit) {
+    fitting.soft_limit = std::min(soft_limit, fitting.hard_limit);
+  }
+  if (store_limit == defaults.store_limit) {
+    fitting.store_limit = std::min(store_limit, fitting.hard_limit);
+  }
+  return fitting;
+}
 
 void HttpSessionPoolOptions::validate() const {
   require(hard_limit >= 1, "hard_limit must be at least 1");
@@ -85,6 +101,7 @@ void HttpSessionLease::close(HttpSessionCloseReason reason) && {
 
 HttpSessionPool::HttpSessionPool(HttpSessionPoolOptions options,
                                  std::function<SteadyTime()> clock) {
+  options = options.with_fitting_limits();
   options.validate();
   state_ = std::make_shared<HttpSessionPoolState>(std::move(options), std::move(clock));
 }
@@ -98,6 +115,7 @@ HttpSessionLease HttpSessionPool::acquire(const Endpoint& endpoint, SteadyTime d
 }
 
 void HttpSessionPool::set_options(HttpSessionPoolOptions options) {
+  options = options.with_fitting_limits();
   options.validate();
   state_->set_options(std::move(options));
 }

@@ -41,9 +41,12 @@
 #include <string_view>
 
 #include "transport/endpoint.h"
-#include "transport/tls.h"
+#include "transport/tls_options.h"
 
 namespace millrace {
+
+using SteadyTime =
+    std::chrono::steady_clock::time_point;  // as in socket.h, which users need not see
 
 struct HttpSessionPoolOptions {
   std::size_t soft_limit = 32;   // open connections per endpoint; above it idle time shrinks to 1/8
@@ -67,8 +70,12 @@ struct HttpSessionPoolOptions {
   // is read when the options are set.
   bool proxy_from_environment = false;
 
-  // Throws std::invalid_argument when the options contradict each other (store > hard, 0 …).
+  // Throws UsageError when the options contradict each other (store > hard, 0 …).
   void validate() const;
+  // A limit that has its default value gives way to those that were chosen, so that each can be
+  // given alone: {.store_limit = 100} raises hard_limit, {.hard_limit = 4} lowers the other two.
+  // What a pool is made with.
+  HttpSessionPoolOptions with_fitting_limits() const;
 };
 
 enum class HttpSessionCloseReason {
@@ -125,7 +132,7 @@ class HttpSessionLease {
 class HttpSessionPool {
  public:
   // `clock` tells age and idle time; a test may bring its own. Must be thread-safe.
-  // Throws std::invalid_argument as validate() does, and UsageError for TLS files that can't be
+  // Throws UsageError as validate() does, and UsageError for TLS files that can't be
   // used.
   explicit HttpSessionPool(HttpSessionPoolOptions options = {},
                            std::function<SteadyTime()> clock = std::chrono::steady_clock::now);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <ratio>
-#include <stdexcept>
 #include <utility>
 
 #include "transport/error.h"
@@ -176,14 +175,10 @@ ConnectOptions HttpSessionPoolState::connect_options(const Endpoint& endpoint) {
     result.proxy = parse_proxy(proxy);
   } else if (options_.proxy_from_environment) {
     const auto& environment = making_.environment;
-    try {
-      result.proxy = proxy_from_environment(endpoint, [&](const std::string& name) {
-        const auto found = environment.find(name);
-        return found == environment.end() ? std::string() : found->second;
-      });
-    } catch (const std::invalid_argument& e) {
-      throw UsageError(e.what());
-    }
+    result.proxy = proxy_from_environment(endpoint, [&](const std::string& name) {
+      const auto found = environment.find(name);
+      return found == environment.end() ? std::string() : found->second;
+    });
   }
   return result;
 }

@@ -73,7 +73,9 @@ class FileBody final : public RequestBody {
       throw UsageError("cannot open " + name_ + ": " + std::generic_category().message(errno));
     }
     std::error_code error;
-    if (std::filesystem::is_regular_file(path, error)) size_ = std::filesystem::file_size(path);
+    if (!std::filesystem::is_regular_file(path, error)) return;
+    const std::uint64_t size = std::filesystem::file_size(path, error);
+    if (!error) size_ = size;
   }
   std::optional<std::uint64_t> length() const override { return size_; }
   void write_to(BodyWriter& out) override { copy(in_, out, name_); }
@@ -132,6 +134,10 @@ InsertBody::InsertBody(std::istream& in) {
     }
     return std::make_unique<StreamBody>(in);
   };
+}
+
+InsertBody::InsertBody(std::shared_ptr<std::istream> in) : InsertBody(*in) {
+  open_ = [in, open = std::move(open_)] { return open(); };
 }
 
 InsertBody::InsertBody(std::filesystem::path file) {

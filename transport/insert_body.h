@@ -10,8 +10,9 @@
 // client.raw_insert("t1", "1\n2\n", tsv);
 // client.raw_insert("t1", std::filesystem::path("rows.tsv"), tsv);
 // client.raw_insert("t1", stream, tsv);
-// client.raw_insert("t1", PullSource(next), tsv);
-// client.raw_insert("t1", PushSource([](BodyWriter& out) { out.write("1\n"); }), tsv);
+// client.raw_insert("t1", next, tsv);
+// client.raw_insert("t1", [](BodyWriter& out) { out.write("1\n"); }, tsv);
+// client.raw_insert("t1", std::vector<std::byte>{std::byte{'8'}, std::byte{'\n'}}, tsv);
 // ```
 //
 // A body of known length is sent with Content-Length, others in chunks. Sources run on the calling
@@ -20,6 +21,7 @@
 // had finished before stay: one block is about a million rows, max_insert_block_size.)
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -32,6 +34,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace millrace {
 
@@ -74,6 +77,29 @@ class RequestBody {
   virtual void write_to(BodyWriter& out) = 0;               // once
 };
 
+template <class T>
+concept Byte =
+    std::same_as<T, std::byte> || std::same_as<T, char> || std::same_as<T, unsigned char>;
+
+// vector, array, span … of bytes; what is text anyway has a constructor of its own.
+template <class C>
+concept ByteContainer = requires(const C& bytes) {
+  typename C::value_type;
+  requires Byte<std::remove_cv_t<typename C::value_type>>;
+  { bytes.data() } -> std::convertible_to<const typename C::value_type*>;
+  { bytes.size() } -> std::convertible_to<std::size_t>;
+}
+&&!std::is_convertible_v<const C&, std::string_view>;
+
+// What gives the next bytes at each call, and std::nullopt at the end. What it returns is kept
+// until the next call, so text of its own (std::optional<std::string>) is as good as a view.
+template <class F>
+concept Generator = std::invocable<F&> && requires(std::invoke_result_t<F&> next) {
+  next.has_value();
+  requires std::is_convertible_v<decltype(*next), std::string_view> ||
+      ByteContainer<std::remove_cvref_t<decltype(*next)>>;
+};
+
 class InsertBody {
  public:
   // Borrowed: must live until the call returns.
@@ -82,15 +108,30 @@ class InsertBody {
       : InsertBody(Borrowed{std::string_view(bytes)}) {}
   InsertBody(std::span<const std::byte> bytes)
       : InsertBody(Borrowed{{reinterpret_cast<const char*>(bytes.data()), bytes.size()}}) {}
+  template <ByteContainer C>
+  InsertBody(const C& bytes) : InsertBody(Borrowed{view_of(bytes)}) {}
   // Kept by the body.
   InsertBody(std::string&& bytes);
+  template <Byte T>
+  InsertBody(std::vector<T>&& bytes)
+      : InsertBody(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())) {}
   // From where it stands to its end; replayable when it can be set back. Throws UsageError for a
   // stream that has failed, as one of a file that is not there.
   InsertBody(std::istream& in);
+  // A temporary one is kept by the body.
+  template <std::derived_from<std::istream> Stream>
+  InsertBody(Stream&& in) : InsertBody(std::make_shared<Stream>(std::move(in))) {}
   InsertBody(std::filesystem::path file);  // opened for each try
   // One try only: a half-read source can't begin again.
   InsertBody(PullSource source);
   InsertBody(PushSource source);
+  // The same, as lambdas.
+  template <Generator F>
+  requires(!std::same_as<F, PullSource>) InsertBody(F generator)
+      : InsertBody(pull_source(std::move(generator))) {}
+  template <std::invocable<BodyWriter&> F>
+  requires(!std::same_as<F, PushSource>) InsertBody(F writer)
+      : InsertBody(PushSource(std::move(writer))) {}
   // `make` is called for each try.
   static InsertBody replayable(std::function<PullSource()> make);
 
@@ -105,6 +146,25 @@ class InsertBody {
     std::string_view bytes;
   };
   explicit InsertBody(Borrowed borrowed);
+  explicit InsertBody(std::shared_ptr<std::istream> in);
+  template <class C>
+  static std::string_view view_of(const C& bytes) {
+    if constexpr (std::is_convertible_v<const C&, std::string_view>) {
+      return bytes;
+    } else {
+      return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    }
+  }
+  template <class F>
+  static PullSource pull_source(F generator) {
+    using Next = std::remove_cvref_t<std::invoke_result_t<F&>>;
+    return [generator = std::move(generator),
+            last = Next()]() mutable -> std::optional<std::string_view> {
+      last = generator();
+      if (!last.has_value()) return std::nullopt;
+      return view_of(*last);
+    };
+  }
   using Open = std::function<std::unique_ptr<RequestBody>()>;
   InsertBody(Open open, bool again) : open_(std::move(open)), again_(again) {}
 

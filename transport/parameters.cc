@@ -196,10 +196,10 @@ BoundQuery bind_named(std::string_view sql, const Named& parameters, MapText map
 }  // namespace
 
 BoundQuery bind_parameters(std::string_view sql, const Parameters& parameters, MapText map_text) {
-  if (const auto* named = std::get_if<Named>(&parameters); named && !named->empty()) {
+  if (const Named* named = parameters.named(); named && !named->empty()) {
     return bind_named(sql, *named, map_text);
   }
-  if (const auto* values = std::get_if<Positional>(&parameters); values && !values->empty()) {
+  if (const Positional* values = parameters.positional(); values && !values->empty()) {
     return {fill_positional(strip_semicolons(sql), *values, map_text)};
   }
   return {std::string(sql)};

@@ -14,6 +14,8 @@
 // https://clickhouse.com/docs/interfaces/http#cli-queries-with-parameters
 #pragma once
 
+#include <concepts>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -27,7 +29,28 @@ namespace millrace {
 
 using Named = std::map<std::string, Value>;
 using Positional = std::vector<Value>;
-using Parameters = std::variant<std::monostate, Named, Positional>;
+
+// What goes with a statement: {{"a", 13}, {"names", Array{"x", "y"}}}, a map of names to anything
+// that a Value can hold, or Positional{13, "x"}.
+class Parameters {
+ public:
+  Parameters() = default;
+  Parameters(Named named) : parameters_(std::move(named)) {}
+  Parameters(Positional values) : parameters_(std::move(values)) {}
+  Parameters(std::initializer_list<Named::value_type> named) : parameters_(Named(named)) {}
+  template <MapOfValues Map>
+  requires(!std::same_as<Map, Named> &&
+           std::convertible_to<const typename Map::key_type&, std::string>)
+      Parameters(const Map& named)
+      : parameters_(Named(named.begin(), named.end())) {}
+
+  // nullptr if they are not of that kind.
+  const Named* named() const noexcept { return std::get_if<Named>(&parameters_); }
+  const Positional* positional() const noexcept { return std::get_if<Positional>(&parameters_); }
+
+ private:
+  std::variant<std::monostate, Named, Positional> parameters_;
+};
 
 struct BoundQuery {
   std::string sql;

@@ -5,7 +5,6 @@
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
-#include <stdexcept>
 #include <system_error>
 #include <utility>
 
@@ -122,8 +121,7 @@ std::string basic_authorization(std::string_view user, std::string_view password
 
 Proxy parse_proxy(std::string_view url) {
   const auto refuse = [](const std::string& why) {
-    throw std::invalid_argument("proxy: " + why +
-                                "; expected [http://][user:password@]host[:port]");
+    throw UsageError("proxy: " + why + "; expected [http://][user:password@]host[:port]");
   };
   std::string_view rest = url;
   if (const auto scheme_end = rest.find("://"); scheme_end != std::string_view::npos) {
@@ -148,7 +146,7 @@ Proxy parse_proxy(std::string_view url) {
     const Endpoint parsed = parse_endpoint("http://" + std::string(rest) + (has_port ? "" : ":80"));
     proxy.host = parsed.host;
     proxy.port = parsed.port;
-  } catch (const std::invalid_argument&) {
+  } catch (const UsageError&) {
     refuse("bad host or port in '" + std::string(rest) + "'");
   }
   return proxy;
@@ -189,8 +187,8 @@ std::optional<Proxy> proxy_from_environment(const Endpoint& endpoint,
   if (url.empty() || bypasses_proxy(endpoint, either("no_proxy").second)) return std::nullopt;
   try {
     return parse_proxy(url);
-  } catch (const std::invalid_argument& e) {
-    throw std::invalid_argument("environment variable " + name + ": " + e.what());
+  } catch (const UsageError& e) {
+    throw UsageError("environment variable " + name + ": " + e.what());
   }
 }
 

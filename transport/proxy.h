@@ -31,7 +31,7 @@ struct Proxy {
 };
 
 // `[http://][user:password@]host[:port]`, user and password percent-encoded; the port defaults to
-// 80. Throws std::invalid_argument, whose text has no password in it.
+// 80. Throws UsageError, whose text has no password in it.
 Proxy parse_proxy(std::string_view url);
 
 // `Basic …` for Authorization and Proxy-Authorization.
@@ -42,7 +42,7 @@ using Environment = std::function<std::string(const std::string& name)>;
 std::string process_environment(const std::string& name);  // getenv(3)
 
 // Of `http_proxy` or `https_proxy`, by the endpoint's scheme, then the same in upper case, unless
-// `no_proxy` (or `NO_PROXY`) covers the endpoint. Throws std::invalid_argument naming the variable.
+// `no_proxy` (or `NO_PROXY`) covers the endpoint. Throws UsageError naming the variable.
 std::optional<Proxy> proxy_from_environment(const Endpoint& endpoint,
                                             const Environment& environment);
 

@@ -22,7 +22,7 @@ namespace millrace {
 namespace {
 
 [[noreturn]] void fail(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
+  throw FileError(what + ": " + std::generic_category().message(errno));
 }
 
 // A file beside the one that is wanted; gone again unless it was published. A device or a pipe
@@ -30,7 +30,7 @@ namespace {
 class PendingFile {
  public:
   explicit PendingFile(const std::filesystem::path& file)
-      : special_(std::filesystem::exists(file) && !std::filesystem::is_regular_file(file)),
+      : special_(is_special(file)),
         wanted_(behind_links(file)),
         name_(wanted_.string() + (special_ ? "" : "." + random_uuid().substr(0, 8) + ".part")) {
     fd_ = ::open(name_.c_str(), O_WRONLY | O_CLOEXEC | (special_ ? 0 : O_CREAT | O_EXCL), 0666);
@@ -62,8 +62,17 @@ class PendingFile {
   }
 
  private:
+  // What can't be looked at can't be opened, which says why.
+  static bool is_special(const std::filesystem::path& file) {
+    std::error_code ignored;
+    return std::filesystem::exists(file, ignored) &&
+           !std::filesystem::is_regular_file(file, ignored);
+  }
   static std::filesystem::path behind_links(const std::filesystem::path& file) {
-    return std::filesystem::is_regular_file(file) ? std::filesystem::canonical(file) : file;
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(file, error)) return file;
+    const std::filesystem::path target = std::filesystem::canonical(file, error);
+    return error ? file : target;
   }
 
   const bool special_;
@@ -201,9 +210,7 @@ std::uint64_t RawStream::copy_to(std::ostream& out, std::size_t read_ahead_bytes
   return drain(
       [&out](std::string_view piece) {
         out.write(piece.data(), static_cast<std::streamsize>(piece.size()));
-        if (!out)
-          throw std::system_error(std::make_error_code(std::errc::io_error),
-                                  "cannot write the result");
+        if (!out) throw FileError("cannot write the result: the stream takes no more");
       },
       read_ahead_bytes);
 }

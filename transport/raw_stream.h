@@ -5,7 +5,7 @@
 // client.raw_stream("SELECT 1 AS x", {.format = "CSVWithNames"}).save_as("x.csv");
 //
 // RawStream stream = client.raw_stream("SELECT * FROM numbers(10)", {.format = "TSV"});
-// while (const auto piece = stream.next_chunk()) std::cout << *piece;
+// for (const std::string_view piece : stream) std::cout << piece;
 // ```
 //
 // It holds an HTTP session, and the query's ClickHouse session, until it is read to its end, closed
@@ -24,6 +24,7 @@
 #include <filesystem>
 #include <functional>
 #include <iosfwd>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -51,16 +52,37 @@ class RawStream {
   // The next bytes, valid until the next call; nothing at the proven end. Throws StreamClosedError
   // when the end was reported already, or the stream was closed.
   std::optional<std::string_view> next_chunk();
+  // The same, for `for (std::string_view chunk : stream)`: once, from where it stands.
+  class Iterator {
+   public:
+    using value_type = std::string_view;
+    using difference_type = std::ptrdiff_t;
+    explicit Iterator(RawStream& stream) : stream_(&stream), chunk_(stream.next_chunk()) {}
+    std::string_view operator*() const { return *chunk_; }
+    Iterator& operator++() {
+      chunk_ = stream_->next_chunk();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const noexcept { return !chunk_; }
+
+   private:
+    RawStream* stream_;
+    std::optional<std::string_view> chunk_;
+  };
+  Iterator begin() { return Iterator(*this); }
+  std::default_sentinel_t end() const noexcept { return {}; }
   // At least one byte; 0 at the proven end, as often as it is asked.
   std::size_t read(std::span<std::byte> into);
-  // All that is left, to a stream. Returns its bytes. `read_ahead_bytes`: how much is read while
+  // All that is left, to a stream. Returns its bytes. Throws FileError when `out` takes no more.
+  // `read_ahead_bytes`: how much is read while
   // `out` is busy, on a thread of its own; 0: nothing.
   std::uint64_t copy_to(std::ostream& out, std::size_t read_ahead_bytes = 0);
   // All that is left, into a file that appears under its name only when the end is proven: it is
   // written beside it (name.….part), synced and renamed. A failure leaves an older file as it was.
   // What is there and no regular file (a device, a pipe) is written straight into. `on_piece` sees
   // each piece before it is written, compressed if so wanted. No read-ahead by default: a file
-  // seldom stalls for longer than what the sockets hold.
+  // seldom stalls for longer than what the sockets hold. Throws FileError.
   std::uint64_t save_as(const std::filesystem::path& file, std::size_t read_ahead_bytes = 0,
                         const std::function<void(std::string_view)>& on_piece = {},
                         Codec compress_with = Codec::kNone);

@@ -9,12 +9,15 @@ namespace {
 
 constexpr std::size_t kDecodeBytes = 256u << 10;
 
-std::unique_ptr<Decompressor> make_decompressor(std::string_view coding) {
+std::unique_ptr<Decompressor> make_decompressor(const HttpResponseHead& head) {
+  const std::string_view coding = head.header("Content-Encoding");
   const auto codec = codec_of(coding);
   if (!codec || (*codec != Codec::kNone && !can_code(*codec))) {
     throw NetworkError(NetworkError::Kind::kProtocol,
-                       "the response has a Content-Encoding that was not asked for: " +
-                           wire::valid_utf8(coding, 40),
+                       "the answer (HTTP " + std::to_string(head.status) + ") is coded as " +
+                           wire::valid_utf8(coding, 40) +
+                           " (Content-Encoding), which is not decoded here: gzip, deflate, zstd "
+                           "and lz4 are",
                        true);
   }
   return *codec == Codec::kNone ? nullptr : Decompressor::make(*codec);
@@ -24,7 +27,7 @@ std::unique_ptr<Decompressor> make_decompressor(std::string_view coding) {
 
 ResponseBody::ResponseBody(HttpExchange& exchange)
     : exchange_(exchange),
-      decompressor_(make_decompressor(exchange.head().header("Content-Encoding"))),
+      decompressor_(make_decompressor(exchange.head())),
       scanner_(exchange.head().header("X-ClickHouse-Exception-Tag")) {
   if (decompressor_) decode_buffer_.resize(kDecodeBytes);
 }

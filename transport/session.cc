@@ -32,6 +32,11 @@ QuerySummary Session::raw_insert(std::string_view table, InsertBody body, Insert
   return client_.raw_insert(table, std::move(body), in_session(std::move(options)));
 }
 
+QuerySummary Session::insert_file(std::string_view table, const std::filesystem::path& file,
+                                  InsertOptions options) {
+  return client_.insert_file(table, file, in_session(std::move(options)));
+}
+
 std::string Session::command(std::string_view sql, QueryOptions options) {
   return client_.command(sql, in_session(std::move(options)));
 }
@@ -39,7 +44,7 @@ std::string Session::command(std::string_view sql, QueryOptions options) {
 bool Session::check() {
   try {
     (void)client_.raw_query("SELECT 1",
-                            in_session(QueryOptions{.settings = {{"session_check", "1"}}}));
+                            in_session(QueryOptions{.settings = {{"session_check", true}}}));
     return true;
   } catch (const ClickHouseError& e) {
     if (e.code() == 372) return false;

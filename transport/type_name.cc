@@ -78,6 +78,31 @@ std::string_view TypeName::element(std::size_t index) const noexcept {
   return rest.starts_with('(') ? text : rest;  // "Array (Int8)" has no name before it
 }
 
+std::string one_line(std::string_view type) {
+  std::string result;
+  char quote = '\0';
+  for (std::size_t i = 0; i < type.size(); ++i) {
+    const char c = type[i];
+    if (quote == '\0' && kSpaces.find(c) != std::string_view::npos) {
+      const auto next = std::min(type.find_first_not_of(kSpaces, i), type.size());
+      const bool needed =
+          !result.empty() && result.back() != '(' && next < type.size() && type[next] != ')';
+      if (needed) result += ' ';
+      i = next - 1;
+      continue;
+    }
+    result += c;
+    if (quote == '\0') {
+      if (c == '\'' || c == '"' || c == '`') quote = c;
+    } else if (c == '\\' && i + 1 < type.size()) {
+      result += type[++i];
+    } else if (c == quote) {
+      quote = '\0';
+    }
+  }
+  return result;
+}
+
 TypeName parse_type(std::string_view text) {
   for (;;) {
     text = trimmed(text);

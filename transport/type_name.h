@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,6 +21,10 @@ struct TypeName {
   std::string_view argument(std::size_t index) const noexcept;
   std::string_view element(std::size_t index) const noexcept;
 };
+
+// DESCRIBE breaks long types into lines; here is the same as one, as the server writes it
+// elsewhere.
+std::string one_line(std::string_view type);
 
 // Never fails: of what is not a type it makes a name that nothing compares equal to.
 TypeName parse_type(std::string_view text);

@@ -214,12 +214,19 @@ Number::Number(std::string text) : text_(std::move(text)) {
   if (!valid || !rest.empty()) throw UsageError("'" + text_ + "' is not a decimal number");
 }
 
+Value::Value(std::chrono::year_month_day day) {
+  if (!day.ok()) throw UsageError("a parameter is a day that the calendar does not have");
+  data_ = std::chrono::sys_days(day);
+}
+
 std::string Value::as_bind_text(std::string_view placeholder_type, MapText map_text,
                                 bool keep_fraction) const {
   if (std::holds_alternative<Null>(data_)) return "\\N";
-  // A literal of the caller's own, "[1, 2]", which the server parses as it is.
+  // A literal of the caller's own, "[1, 2]", which the server parses as it is; and a name, of which
+  // it takes every character.
   if (const auto* text = std::get_if<std::string>(&data_)) {
-    if (parse_type(placeholder_type).is_composite()) return *text;
+    const TypeName type = parse_type(placeholder_type);
+    if (type.is_composite() || type.is("Identifier")) return *text;
   }
   return std::visit(BindText(placeholder_type, map_text, keep_fraction), data_).text;
 }

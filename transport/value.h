@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -66,6 +67,24 @@ using Map = std::vector<std::pair<Value, Value>>;
 // dict_parameter_format.
 enum class MapText { kJson, kMap };
 
+// Containers of the standard library whose elements a Value can hold.
+template <class C>
+concept MapOfValues = requires {
+  typename C::key_type;
+  typename C::mapped_type;
+}
+&&std::convertible_to<const typename C::key_type&, Value>&&
+    std::convertible_to<const typename C::mapped_type&, Value>;
+template <class C>
+concept SequenceOfValues = !MapOfValues<C> && requires(const C& items) {
+  typename C::value_type;
+  items.begin();
+  items.end();
+}
+&&!std::same_as<typename C::value_type, Value> &&
+    !std::same_as<typename C::value_type, std::byte> &&
+    std::convertible_to<const typename C::value_type&, Value>;
+
 class Value {
  public:
   using Data = std::variant<Null, bool, std::int64_t, std::uint64_t, Number, double, std::string,
@@ -73,6 +92,7 @@ class Value {
                             std::chrono::nanoseconds, Uuid, Array, Tuple, Map>;
 
   Value(Null = {}) {}
+  Value(std::nullopt_t) {}  // NULL, too
   // Templates, so that nothing else turns into a bool and no integer is ambiguous. A character is
   // neither number nor text: it does not compile.
   template <std::same_as<bool> T>
@@ -107,20 +127,25 @@ class Value {
       data_ = DateTime64{std::chrono::sys_time<nanoseconds>(time)};
     }
   }
+  // A day of the calendar is a Date. Throws UsageError for one that there is not, as 31 February.
+  Value(std::chrono::year_month_day day);
+  Value(std::chrono::year_month_day_last day) : Value(std::chrono::year_month_day(day)) {}
+  Value(std::chrono::year_month_weekday day) : Value(std::chrono::year_month_day(day)) {}
   // Time and Time64: a time of day, or a span; hours may exceed 24.
   template <class Rep, class Period>
   Value(std::chrono::duration<Rep, Period> time) : data_(std::chrono::nanoseconds(time)) {}
   Value(Array items) : data_(std::move(items)) {}
   Value(Tuple tuple) : data_(std::move(tuple)) {}
   Value(Map pairs) : data_(std::move(pairs)) {}
-  template <class T>
-  requires(!std::same_as<T, Value> && !std::same_as<T, std::byte> &&
-           std::convertible_to<const T&, Value>) Value(const std::vector<T>& items)
-      : data_(Array(items.begin(), items.end())) {}
-  template <class K, class V, class Compare>
-  requires(std::convertible_to<const K&, Value>&& std::convertible_to<const V&, Value>)
-      Value(const std::map<K, V, Compare>& pairs)
-      : data_(Map(pairs.begin(), pairs.end())) {}
+  // vector, array, set, span …
+  template <SequenceOfValues Items>
+  Value(const Items& items) : data_(Array(items.begin(), items.end())) {}
+  // map, unordered_map …
+  template <MapOfValues Pairs>
+  Value(const Pairs& pairs) : data_(Map(pairs.begin(), pairs.end())) {}
+  template <class... T>
+  requires(std::convertible_to<const T&, Value>&&...) Value(const std::tuple<T...>& items)
+      : data_(std::apply([](const T&... item) { return Tuple{{Value(item)...}}; }, items)) {}
   template <class T>
   requires(std::convertible_to<const T&, Value>) Value(const std::optional<T>& value) {
     if (value) *this = Value(*value);

@@ -30,7 +30,7 @@ EncodeFacts ask_encode_facts(Client& client, std::string_view table,
   EncodeFacts facts;
   facts.context.settings.insert(insert_settings.begin(), insert_settings.end());
   const std::string rows = client.raw_query(
-      settings_query(), {.format = "TabSeparatedRaw", .settings = insert_settings});
+      settings_query(), {.settings = insert_settings, .format = "TabSeparatedRaw"});
   for (const std::string& row : answer_lines(rows)) {
     const std::size_t tab = std::min(row.find('\t'), row.size());
     const std::string name = row.substr(0, tab);

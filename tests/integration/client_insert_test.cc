@@ -159,7 +159,7 @@ TEST_F(ClientInsert, InsertFileKnowsTheCodingAndTakesTheNamesFromTheFile) {
   write_file(columns_only, "z,2\n");
   Client client = this->client();
   EXPECT_EQ(client.insert_file(name(), with_names).written_rows, 1u);
-  client.insert_file(name(), columns_only, InsertOptions{.format = "CSV", .columns = {"b", "a"}});
+  client.insert_file(name(), columns_only, InsertOptions{.columns = {"b", "a"}, .format = "CSV"});
   EXPECT_EQ(rows(), "1\tx, y\n2\tz");
 }
 
@@ -194,7 +194,7 @@ TEST_F(ClientInsert, NamesOfTablesAndColumnsAreQuoted) {
       "ENGINE = MergeTree ORDER BY ()");
   Client client = this->client();
   client.raw_insert("`other db`.`t.able`", "x\t1\t2\n",
-                    {.format = "TSV", .columns = {"c\"d'e", "a`b", "f.g"}});
+                    {.columns = {"c\"d'e", "a`b", "f.g"}, .format = "TSV"});
   EXPECT_EQ(server().query("SELECT * FROM `other db`.`t.able`"), "1\tx\t2");
   client.command("CREATE TABLE " + quote_identifier(odd) +
                  " (n UInt8) ENGINE = MergeTree ORDER BY ()");
@@ -315,8 +315,8 @@ TEST_F(ClientInsert, SameDeduplicationTokenInsertsOnce) {
 TEST_F(ClientInsert, SettingsAndSummaryGoWithIt) {
   make_table("n UInt32 DEFAULT 5, m UInt32");
   const QuerySummary summary = insert("{\"m\": 1, \"unknown\": 2}\n",
-                                      {.format = "JSONEachRow",
-                                       .settings = {{"input_format_skip_unknown_fields", "1"}},
+                                      {.settings = {{"input_format_skip_unknown_fields", "1"}},
+                                       .format = "JSONEachRow",
                                        .query_id = "my-insert"});
   EXPECT_EQ(summary.query_id, "my-insert");
   EXPECT_EQ(summary.written_rows, 1u);

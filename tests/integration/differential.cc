@@ -68,7 +68,7 @@ void Differential::begin() {
 
 std::optional<int> Differential::insert_text(std::string_view body, std::string* why) {
   try {
-    client_.raw_insert("as_text", body, {.format = format_, .settings = settings_});
+    client_.raw_insert("as_text", body, {.settings = settings_, .format = format_});
     return std::nullopt;
   } catch (const ClickHouseError& error) {
     if (why != nullptr) *why = error.what();
@@ -173,11 +173,10 @@ void Differential::insert_native(std::vector<std::string>& differences) {
   }
   if (block.rows == 0) return;
   try {
-    client_.raw_insert(
-        "as_native", BodyPieces(block.pieces),
-        {.format = "Native",
-         .columns = {block.columns.begin(), block.columns.end()},
-         .settings = {{"async_insert", "0"}, {"max_insert_block_size", "100000000"}}});
+    client_.raw_insert("as_native", BodyPieces(block.pieces),
+                       {.columns = {block.columns.begin(), block.columns.end()},
+                        .settings = {{"async_insert", "0"}, {"max_insert_block_size", "100000000"}},
+                        .format = "Native"});
   } catch (const ClickHouseError& error) {
     differences.push_back(std::string("ClickHouse refuses the Native block: ") + error.what());
   }

@@ -184,11 +184,39 @@ TEST(UnusualResponse, LongerThanTheLimitIsRefusedAndNotRead) {
   ClientOptions options;
   options.max_response_bytes = 1000;
   TransportRig rig({answer_all(http_response(200, std::string(1001, 'x')))}, options);
-  const auto error = thrown_by<NetworkError>([&] { rig.client.raw_query("SELECT 1"); });
+  const auto error = thrown_by<ResultTooLargeError>([&] { rig.client.raw_query("SELECT 1"); });
   ASSERT_TRUE(error);
-  EXPECT_EQ(error->kind(), Kind::kProtocol);
-  EXPECT_THAT(error->what(), HasSubstr("limit of 1000 bytes"));
+  EXPECT_NE(error->disposition(), Disposition::kRetry) << "it would be as long again";
+  EXPECT_THAT(error->what(), HasSubstr("1000 bytes (max_response_bytes)"));
+  EXPECT_THAT(error->what(), HasSubstr("raw_stream"));
   EXPECT_EQ(rig.pool.stats().idle, 0u);
+}
+
+TEST(UnusualResponse, InACodingThatIsNotDecodedIsNamedWithItsStatus) {
+  for (const int status : {200, 500}) {
+    TransportRig rig({answer_all(http_response(status, "x", "Content-Encoding: br\r\n"))});
+    const auto error = thrown_by<NetworkError>([&] { rig.client.raw_query("SELECT 1"); });
+    ASSERT_TRUE(error);
+    EXPECT_THAT(error->what(), HasSubstr("HTTP " + std::to_string(status)));
+    EXPECT_THAT(error->what(), HasSubstr("coded as br"));
+  }
+  TransportRig rig({answer_all(http_response(200, "x"))});
+  const auto mistake =
+      thrown_by<UsageError>([&] { rig.client.raw_query("SELECT 1", {.accept = "snappy"}); });
+  ASSERT_TRUE(mistake);
+  EXPECT_THAT(mistake->what(), HasSubstr("snappy"));
+}
+
+TEST(UnusualResponse, ARedirectIsNotFollowedAndItsLocationNamed) {
+  for (const int status : {301, 302, 307, 308}) {
+    TransportRig rig(
+        {answer_all(http_response(status, "moved", "Location: https://other:8443/\r\n"))});
+    const auto error = thrown_by<ClickHouseError>([&] { rig.client.raw_query("SELECT 1"); });
+    ASSERT_TRUE(error);
+    EXPECT_EQ(error->http_status(), status);
+    EXPECT_THAT(error->what(), HasSubstr("https://other:8443/"));
+    EXPECT_THAT(error->what(), HasSubstr("not followed"));
+  }
 }
 
 TEST(ErrorInDisguise, AnExceptionHeaderOn200IsTheFailureOfThatCode) {

@@ -30,9 +30,9 @@ class ClientOnTheWire : public testing::Test {
 TEST_F(ClientOnTheWire, AnInsertHasItsStatementInTheUrlAndItsLengthInTheHeader) {
   rig({.user = "u", .password = "p w", .database = "db"})
       .client.raw_insert("d.my table", "{\"a\":1}\n",
-                         {.format = "JSONEachRow",
-                          .columns = {"a", "b`c"},
+                         {.columns = {"a", "b`c"},
                           .settings = {{"async_insert", "0"}},
+                          .format = "JSONEachRow",
                           .deduplication_token = "g/t/0/1-2",
                           .query_id = "my id"});
   const std::string request = sent();
@@ -95,6 +95,36 @@ TEST_F(ClientOnTheWire, ACertificateStandsForItsUser) {
   EXPECT_THROW(rig({.password = "p", .certificate_auth = true}), UsageError);
   EXPECT_THROW(rig({.access_token = "t", .certificate_auth = true}), UsageError);
   EXPECT_THROW(rig({.user = "", .certificate_auth = true}), UsageError);
+}
+
+// get_client()'s arguments.
+TEST(ClientOptions, ADsnTakesTheNamesOfThePythonClient) {
+  const ClientOptions options = ClientOptions::from_dsn(
+      "clickhouse://h:1/?username=u&password=p&database=d&send_receive_timeout=7&connect_timeout=3&"
+      "compress=true&interface=https&session_id=s&client_name=n&max_threads=2");
+  EXPECT_EQ(options.user, "u");
+  EXPECT_EQ(options.password, "p");
+  EXPECT_EQ(options.database, "d");
+  EXPECT_EQ(options.request_timeout, std::chrono::seconds(7));
+  EXPECT_EQ(options.connect_timeout, std::chrono::seconds(3));
+  EXPECT_NE(options.compress, Codec::kNone);
+  EXPECT_TRUE(options.secure);
+  EXPECT_EQ(options.settings, (Settings{{"max_threads", 2}}));
+  for (const char* item : {"user_name=u", "user=u"}) {
+    EXPECT_EQ(ClientOptions::from_dsn("http://h?" + std::string(item)).user, "u");
+  }
+  EXPECT_EQ(ClientOptions::from_dsn("http://h?compression=zstd").compress, Codec::kZstd);
+  EXPECT_EQ(ClientOptions::from_dsn("http://h?compress=false").compress, Codec::kNone);
+  for (const char* bad : {"interface=ftp", "port=0", "port=65536", "send_receive_timeout=x"}) {
+    EXPECT_THROW(ClientOptions::from_dsn("http://h?" + std::string(bad)), UsageError) << bad;
+  }
+}
+
+TEST(ClientOptions, WhatIsWrongIsAnErrorOfOurs) {
+  EXPECT_THROW(Client({.http_proxy = "ftp://x"}), Error);
+  EXPECT_THROW(Client({.http_proxy = "http://a", .https_proxy = "http://b"}), Error);
+  EXPECT_THROW(parse_endpoint("nonsense"), Error);
+  EXPECT_THROW(Coding("rar"), Error);
 }
 
 TEST(ClientsPool, HasTheClientsConnectTimeout) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <stdexcept>
+#include "transport/error.h"
 
 namespace millrace {
 namespace {
@@ -36,7 +36,7 @@ TEST(ParseEndpoint, RefusesWhatItCannotHonour) {
        {"", "localhost:8123", "ftp://h", "http://", "http://:8123", "http://h:0", "http://h:65536",
         "http://h:80x", "http://h:", "http://h?database=x", "http://h/#a", "http://h /",
         "http://[::1", "http://[::1]x", "http://a,b:8123", "http://h\r\nX: y"}) {
-    EXPECT_THROW(parse_endpoint(url), std::invalid_argument) << url;
+    EXPECT_THROW(parse_endpoint(url), UsageError) << url;
   }
 }
 
@@ -44,7 +44,7 @@ TEST(ParseEndpoint, DoesNotRepeatAPasswordInItsMessage) {
   try {
     parse_endpoint("http://user:secret@h");
     FAIL() << "accepted";
-  } catch (const std::invalid_argument& e) {
+  } catch (const UsageError& e) {
     EXPECT_EQ(std::string(e.what()).find("secret"), std::string::npos) << e.what();
   }
 }
@@ -94,7 +94,7 @@ TEST(EndpointList, AvoidsAFailedHostForAllUntilItSucceeds) {
   EXPECT_EQ(list.choose(now).host, "b");
 }
 
-TEST(EndpointList, NeedsAtLeastOne) { EXPECT_THROW(EndpointList({}), std::invalid_argument); }
+TEST(EndpointList, NeedsAtLeastOne) { EXPECT_THROW(EndpointList({}), UsageError); }
 
 }  // namespace
 }  // namespace millrace

@@ -55,7 +55,7 @@ TEST(ExternalData, IsCheckedWhenAFileIsAdded) {
   EXPECT_EQ(error_of({.file_name = ".csv", .source = std::string("x")}),
             "Name is required for query external data");
   EXPECT_EQ(
-      error_of({.file_name = "a", .source = std::string(), .structure = "x Int8", .types = "Int8"}),
+      error_of({.file_name = "a", .source = std::string(), .types = "Int8", .structure = "x Int8"}),
       "Only types or structure should be specified for external data, not both");
   EXPECT_EQ(error_of({.file_name = "a", .source = std::string()}), "no error");
   for (const char* name : {"a\"b", "a\\b", "a\r\nb"}) {

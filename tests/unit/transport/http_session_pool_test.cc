@@ -10,9 +10,9 @@
 #include <future>
 #include <mutex>
 #include <optional>
-#include <stdexcept>
 #include <stop_token>
 #include <thread>
+#include <tuple>
 
 #include "tests/support/eventually.h"
 #include "tests/unit/transport/transport_rig.h"
@@ -346,20 +346,35 @@ TEST_F(Pool, OptionsChangeWhileItRuns) {
   EXPECT_EQ(pool.stats().idle, 0u);
 }
 
+TEST(PoolOptions, EachLimitMayBeGivenAlone) {
+  const auto made = [](HttpSessionPoolOptions options) {
+    options = HttpSessionPool(options).options();
+    return std::tuple(options.soft_limit, options.hard_limit, options.store_limit);
+  };
+  EXPECT_EQ(made({}), std::tuple(32u, 64u, 32u));
+  EXPECT_EQ(made({.store_limit = 100}), std::tuple(32u, 100u, 100u));
+  EXPECT_EQ(made({.soft_limit = 100}), std::tuple(100u, 100u, 32u));
+  EXPECT_EQ(made({.hard_limit = 4}), std::tuple(4u, 4u, 4u));
+  EXPECT_EQ(made({.hard_limit = 16, .store_limit = 8}), std::tuple(16u, 16u, 8u));
+}
+
 TEST(PoolOptions, ContradictionsAreRefusedByName) {
   const auto refused = [](auto change) {
     HttpSessionPoolOptions options;
     change(options);
     try {
       HttpSessionPool pool(options);
-    } catch (const std::invalid_argument& e) {
+    } catch (const UsageError& e) {
       return std::string(e.what());
     }
     return std::string("accepted");
   };
   EXPECT_THAT(refused([](auto& o) { o.hard_limit = 0; }), HasSubstr("hard_limit"));
-  EXPECT_THAT(refused([](auto& o) { o.soft_limit = 65; }), HasSubstr("soft_limit"));
-  EXPECT_THAT(refused([](auto& o) { o.store_limit = 65; }), HasSubstr("store_limit"));
+  EXPECT_THAT(refused([](auto& o) { o.soft_limit = 66, o.hard_limit = 65; }),
+              HasSubstr("soft_limit"));
+  EXPECT_THAT(refused([](auto& o) { o.store_limit = 66, o.hard_limit = 65; }),
+              HasSubstr("store_limit"));
+  EXPECT_THAT(refused([](auto& o) { o.http_proxy = "ftp://x"; }), HasSubstr("proxy"));
   EXPECT_THAT(refused([](auto& o) { o.acquire_timeout = {}; }), HasSubstr("acquire_timeout"));
   EXPECT_THAT(refused([](auto& o) { o.idle_timeout = {}; }), HasSubstr("idle_timeout"));
   EXPECT_THAT(refused([](auto& o) { o.max_age = milliseconds(-1); }), HasSubstr("max_age"));

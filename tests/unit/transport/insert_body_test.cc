@@ -139,7 +139,7 @@ TEST(InsertBody, OfAFileIsCsvByDefault) {
       {{}, "INSERT+INTO+%60t%60+FORMAT+CSVWithNames"},
       {{.settings = {{"a", "1"}}}, "INSERT+INTO+%60t%60+FORMAT+CSVWithNames"},
       {{.columns = {"n"}}, "INSERT+INTO+%60t%60+%28%60n%60%29+FORMAT+CSV"},
-      {{.format = "TSV", .columns = {"n"}}, "INSERT+INTO+%60t%60+%28%60n%60%29+FORMAT+TSV"}};
+      {{.columns = {"n"}, .format = "TSV"}, "INSERT+INTO+%60t%60+%28%60n%60%29+FORMAT+TSV"}};
   for (const auto& [options, statement] : cases) {
     TransportRig rig({answer_all(http_response(200, ""))});
     rig.client.insert_file("t", file, options);

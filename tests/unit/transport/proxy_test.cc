@@ -6,7 +6,6 @@
 
 #include <cstdlib>
 #include <map>
-#include <stdexcept>
 
 #include "tests/support/forward_proxy.h"
 #include "tests/support/tls_authority.h"
@@ -26,7 +25,7 @@ const std::string kOk = http_response(200, "fine");
 std::string refusal(const std::string& url) {
   try {
     parse_proxy(url);
-  } catch (const std::invalid_argument& e) {
+  } catch (const UsageError& e) {
     return e.what();
   }
   return "accepted";
@@ -106,7 +105,7 @@ TEST(ProxyEnvironment, IsAskedByTheEndpointsSchemeAndFirstInLowerCase) {
   try {
     proxy_of(http);
     ADD_FAILURE() << "accepted";
-  } catch (const std::invalid_argument& e) {
+  } catch (const UsageError& e) {
     EXPECT_THAT(e.what(), HasSubstr("http_proxy"));
   }
 }
@@ -251,11 +250,11 @@ TEST_F(ThroughAProxy, AnotherProxyIsForNewConnections) {
 TEST(ProxyOptions, OfBothSchemesOrUnreadableAreRefused) {
   HttpSessionPoolOptions options;
   options.http_proxy = options.https_proxy = "squid:3128";
-  EXPECT_THROW(options.validate(), std::invalid_argument);
+  EXPECT_THROW(options.validate(), UsageError);
   options.http_proxy = "";
   EXPECT_NO_THROW(options.validate());
   options.https_proxy = "socks5://squid";
-  EXPECT_THROW(options.validate(), std::invalid_argument);
+  EXPECT_THROW(options.validate(), UsageError);
 }
 
 }  // namespace

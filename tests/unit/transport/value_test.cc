@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "transport/error.h"
+#include "transport/type_name.h"
 
 namespace millrace {
 namespace {
@@ -275,6 +276,16 @@ TEST(ValueDates, OfMoreThanFourDigitsAreRefused) {
   EXPECT_THROW(Value(sys_days(year(10000) / 1 / 1)).as_bind_text(), UsageError);
   EXPECT_THROW(Value(sys_days(year(-1) / 1 / 1)).as_bind_text(), UsageError);
   EXPECT_THROW(Value(std::chrono::sys_seconds::max()).as_sql_literal(), UsageError);
+}
+
+TEST(TypeName, IsWrittenInOneLine) {
+  EXPECT_EQ(one_line("Tuple(\n    a Int8,\n    `b  c` Enum8('x  (' = 1))"),
+            "Tuple(a Int8, `b  c` Enum8('x  (' = 1))");
+  EXPECT_EQ(one_line("Array(UInt8)"), "Array(UInt8)");
+}
+
+TEST(BindText, AnIdentifierIsSentAsItIs) {
+  EXPECT_EQ(Value("a'b\\c\t`").as_bind_text("Identifier"), "a'b\\c\t`");
 }
 
 TEST(BindText, AStringForACompositeTypeIsALiteralAlready) {
