@@ -175,8 +175,10 @@ void add_query(CLI::App& app, Arguments& arguments) {
                       "A file, which appears only when the result is whole; compressed if its "
                       "name ends in .gz, .zst ... A device or a pipe is written straight into.");
   command
-      ->add_option("--external", query.external,
-                   "file:structure[:format], a table for the statement, named as the file.")
+      ->add_option(
+          "--external", query.external,
+          "file:structure[:format], a table for the statement, named as the file. Its .csv "
+          "or .tsv is without a header, unless :CSVWithNames is said.")
       ->allow_extra_args(false);
   add_connection(*command, arguments);
 }
@@ -185,7 +187,10 @@ void add_insert(CLI::App& app, Arguments& arguments) {
   CLI::App* command = app.add_subcommand("insert", "Insert files, each as one statement.");
   millrace::InsertArguments& insert = arguments.insert;
   command->add_option("--table", insert.table, "The table, or database.table.")->required();
-  command->add_option("--columns", arguments.columns, "a,b: the columns that the rows have.");
+  command->add_option(
+      "--columns", arguments.columns,
+      "a,b: the columns that the rows have. No header is expected then: .csv is CSV, not "
+      "CSVWithNames.");
   command->add_option("--format", insert.format,
                       "The rows' format; by default by the file's name.");
   command->add_option("--compression", insert.compression,

@@ -15,6 +15,7 @@
 #include "service/commands/interrupt.h"
 #include "service/commands/progress_line.h"
 #include "transport/client.h"
+#include "transport/format_header.h"
 
 namespace millrace {
 namespace {
@@ -72,7 +73,8 @@ InsertOptions insert_options(const InsertArguments& arguments, const std::string
   options.deduplication_token = arguments.deduplication_token;
   options.format = arguments.format;
   if (options.format.empty()) {
-    const auto format = file == "-" ? std::nullopt : format_of_file(file);
+    const auto names = options.columns.empty() ? ColumnNames::kInFile : ColumnNames::kGiven;
+    const auto format = file == "-" ? std::nullopt : format_of_file(file, names);
     if (!format)
       throw UsageError("the name of " + file + " does not say its format: give --format");
     options.format = *format;
@@ -84,11 +86,24 @@ InsertOptions insert_options(const InsertArguments& arguments, const std::string
   return options;
 }
 
+// What the server would pass over without a word: a first row that it takes for a header, and what
+// has no column. --setting can say otherwise.
+void expect_every_field(const ClientOptions& connection, InsertOptions& options) {
+  const auto unless_said = [&](const std::string& setting, const char* value) {
+    if (!setting.empty() && !connection.settings.contains(setting)) {
+      options.settings[setting] = value;
+    }
+  };
+  unless_said(header_guess_setting(options.format), "0");
+  unless_said(std::string(kSkipUnknownFields), "0");
+}
+
 QuerySummary insert_file(Client& client, const InsertArguments& arguments, std::size_t index,
                          const std::stop_token& stop) {
   const std::string& file = arguments.files[index];
   InsertOptions options = insert_options(arguments, file);
   options.stop = stop;
+  expect_every_field(client.options(), options);
   // With one token for all, all but the first would be taken for its repetition.
   if (!options.deduplication_token.empty() && arguments.files.size() > 1) {
     options.deduplication_token += "/" + std::to_string(index + 1);
@@ -124,6 +139,11 @@ int insert(const InsertArguments& arguments) {
     return 128 + interrupt.signal();
   } catch (const TransportError& error) {
     std::cerr << "millrace: " << name_of(current) << ": " << error.what() << "\n";
+    if (error.disposition() == Disposition::kSplit && !arguments.columns.empty() &&
+        !header_guess_setting(insert_options(arguments, current).format).empty()) {
+      std::cerr << "With --columns every line is a row. If the first one has the names, say "
+                   "--format CSVWithNames, or TSVWithNames.\n";
+    }
   } catch (const std::system_error& error) {
     std::cerr << "millrace: " << error.what() << "\n";
   }

@@ -14,6 +14,7 @@
 #include "service/commands/interrupt.h"
 #include "service/commands/progress_line.h"
 #include "transport/client.h"
+#include "transport/format_header.h"
 
 namespace millrace {
 namespace {
@@ -48,12 +49,23 @@ ExternalFile external_file(const std::string& text) {
   file.file_name = path.filename().string();
   file.source = path;
   file.structure = text.substr(first + 1, second - first - 1);
-  file.format =
-      second == std::string::npos ? format_of_file(path).value_or("") : text.substr(second + 1);
+  file.format = second != std::string::npos
+                    ? text.substr(second + 1)
+                    : format_of_file(path, ColumnNames::kGiven).value_or("TabSeparated");
   return file;
 }
 
-QueryOptions query_options(const QueryArguments& arguments) {
+// No row of it is taken for a header, and no column of a header is passed over. The caller's
+// --setting goes before.
+void expect_every_field(const ClientOptions& connection, const ExternalFile& file,
+                        QueryOptions& options) {
+  const std::string guess = header_guess_setting(file.format);
+  if (!guess.empty() && !connection.settings.contains(guess)) options.settings[guess] = "0";
+  const std::string skip(kSkipUnknownFields);
+  if (has_header(file.format) && !connection.settings.contains(skip)) options.settings[skip] = "0";
+}
+
+QueryOptions query_options(const QueryArguments& arguments, const ClientOptions& connection) {
   QueryOptions options;
   options.format = arguments.format;
   // Not in the statement, which may have a format of its own, or no room for one.
@@ -68,7 +80,9 @@ QueryOptions query_options(const QueryArguments& arguments) {
   if (!parameters.empty()) options.parameters = std::move(parameters);
   for (const std::string& text : arguments.external) {
     if (!options.external_data) options.external_data.emplace();
-    options.external_data->add_file(external_file(text));
+    const ExternalFile file = external_file(text);
+    expect_every_field(connection, file, options);
+    options.external_data->add_file(file);
   }
   return options;
 }
@@ -147,7 +161,7 @@ void stream_result(const QueryArguments& arguments, Codec coding, Client& client
 
 int query(const QueryArguments& arguments) {
   ClientOptions connection = connection_options(arguments.connection, process_environment);
-  QueryOptions options = query_options(arguments);
+  QueryOptions options = query_options(arguments, connection);
   const Codec coding = coding_of_output(arguments);
   const Interrupt interrupt;
   connection.connect_stop = options.stop = interrupt.token();

@@ -59,7 +59,7 @@ TEST_F(CommandQuery, BindsParameters) {
 TEST_F(CommandQuery, SendsFilesAsTables) {
   const auto folder = file("tables");
   std::filesystem::create_directory(folder);
-  write_file(folder / "movies.csv", "\"m\",\"y\"\n\"Alien\",1979\n\"Brazil\",1985\n");
+  write_file(folder / "movies.csv", "\"Alien\",1979\n\"Brazil\",1985\n");
   write_file(folder / "wanted.txt", "Brazil\n");
   const Answer answer =
       shell("cd" + quoted(folder) +
@@ -67,6 +67,24 @@ TEST_F(CommandQuery, SendsFilesAsTables) {
             "--external 'movies.csv:m String, y UInt16' --external 'wanted.txt:m String:TSV'");
   EXPECT_EQ(answer.code, 0) << answer.error;
   EXPECT_EQ(answer.out, "1985\n");
+}
+
+// The names are given: no row of such a file is a header, even one that equals the names.
+TEST_F(CommandQuery, EveryRowOfAFileThatIsATableIsARow) {
+  const auto csv = file("t.csv"), named = file("n.csv");
+  write_file(csv, "a,b\nc,d\n");
+  const auto ask = [&](const std::filesystem::path& path, const std::string& structure) {
+    return shell("m query 'SELECT a, b FROM `" + path.stem().string() +
+                 "` ORDER BY a' --external '" + path.string() + ":" + structure + "'");
+  };
+  EXPECT_EQ(ask(csv, "a String, b String").out, "a\tb\nc\td\n");
+  EXPECT_EQ(ask(csv, "a String, b String:CSVWithNames").out, "c\td\n");
+  write_file(named, "Al Pacino,1940\nRobert Redford,1936\n");
+  EXPECT_EQ(ask(named, "a String, b UInt16").out, "Al Pacino\t1940\nRobert Redford\t1936\n");
+  const Answer no_header = ask(named, "a String, b UInt16:CSVWithNames");
+  EXPECT_EQ(no_header.code, 1);
+  EXPECT_EQ(no_header.out, "");
+  EXPECT_TRUE(has(no_header.error, "Al Pacino"));
 }
 
 TEST_F(CommandQuery, PassesSettings) {
@@ -204,6 +222,54 @@ TEST_F(CommandInsert, TakesSeveralFilesByTheirNames) {
   EXPECT_EQ(answer.code, 0) << answer.error;
   EXPECT_TRUE(has(answer.error, "1 rows inserted"));
   EXPECT_EQ(rows(), "1\tx\n2\t\n3\tz");
+}
+
+TEST_F(CommandInsert, WithNamesOfColumnsEveryLineIsARow) {
+  make_table("x UInt32, s String");
+  const auto csv = file("a.csv"), tsv = file("b.tsv"), header = file("c.csv");
+  write_file(csv, "7,g\n8,h\n9,i\n");
+  write_file(tsv, "10\tj\n11\tk\n");
+  write_file(header, "x,s\n12,l\n");
+  const std::string insert = "m insert --table " + name();
+  EXPECT_EQ(shell(insert + " --columns x,s" + quoted(csv) + quoted(tsv)).code, 0);
+  EXPECT_EQ(rows(), "7\tg\n8\th\n9\ti\n10\tj\n11\tk");
+  const Answer refused = shell(insert + " --columns x,s" + quoted(header));
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_TRUE(has(refused.error, "--format CSVWithNames"));
+  EXPECT_EQ(shell(insert + " --columns x,s --format CSVWithNames" + quoted(header)).code, 0);
+  EXPECT_EQ(count(), 6u);
+}
+
+TEST_F(CommandInsert, ARowThatEqualsTheNamesIsARow) {
+  make_table("x String, s String");
+  const auto csv = file("a.csv");
+  write_file(csv, "x,s\n");
+  const std::string insert = "m insert --table " + name();
+  for (const char* how : {" --columns x,s", " --format CSV", " --columns x,s --format CSV"}) {
+    EXPECT_EQ(shell(insert + how + quoted(csv)).code, 0) << how;
+  }
+  EXPECT_EQ(rows(), "x\ts\nx\ts\nx\ts");
+}
+
+TEST_F(CommandInsert, WhatHasNoColumnIsAnErrorAndNotPassedOver) {
+  make_table("x UInt32, s String");
+  const std::vector<std::pair<const char*, const char*>> files{{"bare.csv", "7,g\n8,h\n"},
+                                                               {"bare.tsv", "7\tg\n8\th\n"},
+                                                               {"other.csv", "x,t\n7,g\n"},
+                                                               {"other.jsonl", "{\"y\": 1}\n"}};
+  for (const auto& [base, text] : files) {
+    const auto path = file(base);
+    write_file(path, text);
+    const Answer answer = shell("m insert --table " + name() + quoted(path));
+    EXPECT_EQ(answer.code, 1) << base;
+    EXPECT_NE(answer.error, "") << base;
+  }
+  EXPECT_EQ(count(), 0u);
+  EXPECT_EQ(shell("m insert --setting input_format_skip_unknown_fields=1 --table " + name() +
+                  quoted(file("other.csv")))
+                .code,
+            0);
+  EXPECT_EQ(rows(), "7\t");
 }
 
 TEST_F(CommandInsert, TakesStandardInputColumnsAndCompression) {
