@@ -85,6 +85,8 @@ void finish_admin_request(rd_kafka_queue_t* queue, const std::string& what) {
     results = rd_kafka_CreateTopics_result_topics(created, &count);
   } else if (const auto* deleted = rd_kafka_event_DeleteTopics_result(event)) {
     results = rd_kafka_DeleteTopics_result_topics(deleted, &count);
+  } else if (const auto* grown = rd_kafka_event_CreatePartitions_result(event)) {
+    results = rd_kafka_CreatePartitions_result_topics(grown, &count);
   } else if (const auto* records = rd_kafka_event_DeleteRecords_result(event)) {
     const auto* offsets = rd_kafka_DeleteRecords_result_offsets(records);
     for (int i = 0; i < offsets->cnt; ++i) error = offsets->elems[i].err;
@@ -159,6 +161,10 @@ void RealKafka::start() {
 
 void RealKafka::kill9() { process_->kill9(); }
 
+void RealKafka::freeze() { process_->signal(SIGSTOP); }
+
+void RealKafka::thaw() { process_->signal(SIGCONT); }
+
 void RealKafka::stop() {
   process_->signal(SIGTERM);
   if (!process_->wait(kPatience)) throw std::runtime_error("Kafka does not end on SIGTERM");
@@ -214,6 +220,20 @@ void RealKafka::create_topic(const std::string& topic, int partition_count) {
   if (!result) throw std::runtime_error(result.message());
 }
 
+void RealKafka::add_partitions(const std::string& topic, int total) {
+  char error[256];
+  rd_kafka_NewPartitions_t* request = rd_kafka_NewPartitions_new(
+      topic.c_str(), static_cast<std::size_t>(total), error, sizeof error);
+  if (request == nullptr) throw std::runtime_error(error);
+  const Queue queue(rd_kafka_queue_new(producer()));
+  rd_kafka_CreatePartitions(producer(), &request, 1, nullptr, queue.get());
+  rd_kafka_NewPartitions_destroy(request);
+  finish_admin_request(queue.get(), "adding partitions to " + topic);
+  const auto known = [&] { return std::ssize(partitions(topic)) == total; };
+  const auto result = eventually(known, kPatience, "topic " + topic + " has its partitions");
+  if (!result) throw std::runtime_error(result.message());
+}
+
 void RealKafka::delete_topic(const std::string& topic) {
   rd_kafka_DeleteTopic_t* request = rd_kafka_DeleteTopic_new(topic.c_str());
   const Queue queue(rd_kafka_queue_new(producer()));
@@ -259,6 +279,49 @@ void RealKafka::produce_texts(const std::string& topic, const std::vector<std::s
     message.payload = *text++;
     return true;
   });
+}
+
+namespace {
+
+void check_error(rd_kafka_error_t* error, const std::string& what) {
+  if (error == nullptr) return;
+  const std::string text = rd_kafka_error_string(error);
+  rd_kafka_error_destroy(error);
+  throw std::runtime_error(what + ": " + text);
+}
+
+}  // namespace
+
+class RealKafka::Transaction : public KafkaTransaction {
+ public:
+  explicit Transaction(Handle producer) : producer_(std::move(producer)) {
+    check_error(rd_kafka_init_transactions(producer_.get(), kTimeoutMs), "init_transactions");
+    check_error(rd_kafka_begin_transaction(producer_.get()), "begin_transaction");
+  }
+  void commit() override {
+    check_error(rd_kafka_commit_transaction(producer_.get(), kTimeoutMs), "commit_transaction");
+  }
+  void abort() override {
+    check_error(rd_kafka_abort_transaction(producer_.get(), kTimeoutMs), "abort_transaction");
+  }
+  rd_kafka_t* producer() { return producer_.get(); }
+
+ private:
+  const Handle producer_;
+};
+
+std::unique_ptr<KafkaTransaction> RealKafka::transaction(const std::string& topic,
+                                                         const std::vector<std::string>& payloads) {
+  static int made = 0;
+  const std::string id = "test-" + std::to_string(++made);
+  auto transaction = std::make_unique<Transaction>(
+      connect(Kind::kProducer, {{"transactional.id", id}, {"transaction.timeout.ms", "300000"}}));
+  for (const std::string& payload : payloads) {
+    check(send(transaction->producer(), topic, {.payload = payload, .partition = 0}),
+          "producing to " + topic);
+  }
+  check(rd_kafka_flush(transaction->producer(), kTimeoutMs), "flushing to " + topic);
+  return transaction;
 }
 
 std::vector<std::int32_t> RealKafka::partitions(const std::string& topic) {

@@ -27,6 +27,15 @@ struct KafkaMessage {
   std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
+// Messages whose transaction is open. Without an end it is aborted when its time-out is over, or
+// when its producer goes.
+class KafkaTransaction {
+ public:
+  virtual ~KafkaTransaction() = default;
+  virtual void commit() = 0;
+  virtual void abort() = 0;
+};
+
 // Owned by one thread.
 class RealKafka {
  public:
@@ -38,7 +47,9 @@ class RealKafka {
   void wait_ready();
   bool running() { return process_ && process_->running(); }
   void kill9();
-  void stop();  // SIGTERM, and waits for the end
+  void freeze();  // SIGSTOP: it takes connections and answers nothing
+  void thaw();
+  void stop();    // SIGTERM, and waits for the end
   std::string brokers() const { return "127.0.0.1:" + std::to_string(port_); }
 
   // A second listener, for clients that come through a proxy: they find the broker at `proxy_port`,
@@ -47,6 +58,7 @@ class RealKafka {
   std::uint16_t proxied_port() const { return proxied_port_; }
 
   void create_topic(const std::string& topic, int partitions);
+  void add_partitions(const std::string& topic, int total);
   void delete_topic(const std::string& topic);
   // Those below `offset`, as retention would.
   void delete_records(const std::string& topic, std::int32_t partition, std::int64_t offset);
@@ -54,6 +66,10 @@ class RealKafka {
   // Fills and sends messages until `next` returns false; returns when the broker has them all.
   void produce(const std::string& topic, const std::function<bool(KafkaMessage&)>& next);
   void produce_texts(const std::string& topic, const std::vector<std::string>& payloads);
+
+  // Sends them to partition 0 in a transaction of its own; returns when the broker has them.
+  std::unique_ptr<KafkaTransaction> transaction(const std::string& topic,
+                                                const std::vector<std::string>& payloads);
 
   using Offsets = std::map<std::int32_t, std::int64_t>;  // by partition
   Offsets end_offsets(const std::string& topic);
@@ -75,6 +91,7 @@ class RealKafka {
     void operator()(rd_kafka_topic_partition_list_s* list) const;
   };
   using TopicPartitions = std::unique_ptr<rd_kafka_topic_partition_list_s, ListDeleter>;
+  class Transaction;
   enum class Kind { kProducer, kConsumer };
   Handle connect(Kind kind, const std::map<std::string, std::string>& settings);
   rd_kafka_s* producer();
