@@ -10,6 +10,7 @@ namespace millrace {
 namespace {
 
 constexpr std::string_view kVersion = "m1";
+constexpr char kSourceMark = '.';
 constexpr int kBase = 36;
 
 template <class Number>
@@ -39,7 +40,9 @@ std::string_view take_field(std::string_view& rest, char separator) {
 std::string plan_text(const Checkpoint& checkpoint) {
   std::string text = std::string(kVersion) + ";" + checkpoint.incarnation + ";" +
                      to_text(checkpoint.written.time_since_epoch().count()) + ";" +
-                     checkpoint.config + ";";
+                     checkpoint.config;
+  if (!checkpoint.source.empty()) text += kSourceMark + checkpoint.source;
+  text += ';';
   std::int64_t last = checkpoint.position;
   for (const std::int64_t end : checkpoint.ends) {
     if (last != checkpoint.position) text += ',';
@@ -55,7 +58,9 @@ std::optional<Checkpoint> parse_plan(std::int64_t position, std::string_view tex
   checkpoint.position = position;
   checkpoint.incarnation = take_field(text, ';');
   const auto written = to_number(take_field(text, ';'));
-  checkpoint.config = take_field(text, ';');
+  std::string_view source = take_field(text, ';');
+  checkpoint.config = take_field(source, kSourceMark);
+  checkpoint.source = source;
   if (checkpoint.incarnation.empty() || !written) return std::nullopt;
   checkpoint.written = std::chrono::sys_seconds(std::chrono::seconds(*written));
   std::int64_t last = position;

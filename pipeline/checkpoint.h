@@ -25,16 +25,18 @@ struct Checkpoint {
   std::string incarnation{};           // in their tokens; see LaneProgress::token
   std::chrono::sys_seconds written{};  // when the oldest of the planned blocks was first named
   std::string config{};  // of what decides which rows a block has: another one, other rows
+  std::string source{};  // how the source knows its records again; its own affair, without , and ;
 
   bool operator==(const Checkpoint&) const = default;
 };
 
 // Beside the position, where a source keeps it: in Kafka the metadata of the committed offset.
 //
-//   m1;<incarnation>;<written>;<config>;<length>,<length>,…
+//   m1;<incarnation>;<written>;<config>[.<source>];<length>,<length>,…
 //
 // Numbers in base 36, `written` in seconds since 1970, the lengths those of the planned blocks, in
-// order. Printable ASCII.
+// order. Printable ASCII. Versions that know no `source` take it for a part of the configuration:
+// one that finds planned blocks waits for them to be sent by this version; else it just goes on.
 std::string plan_text(const Checkpoint& checkpoint);
 // Nothing when it is not ours: empty, another tool's, of a later version.
 std::optional<Checkpoint> parse_plan(std::int64_t position, std::string_view text);

@@ -86,6 +86,12 @@ void LaneProgress::set_failed(Cut cut, LaneWait wait) {
   update_blocked();
 }
 
+void LaneProgress::set_source_wait(std::optional<LaneWait> wait) {
+  const MutexLock lock(mutex_);
+  if (wait) wait->since = source_wait_ ? source_wait_->since : std::chrono::system_clock::now();
+  source_wait_ = std::move(wait);
+}
+
 void LaneProgress::update_blocked() {
   blocked_.store(std::any_of(failed_.begin(), failed_.end(),
                              [](const auto& failed) { return blocks(failed.second); }),
@@ -105,8 +111,12 @@ LaneStatus LaneProgress::status() const {
   status.unfinished_blocks = acks_.unfinished();
   status.ledger = {.read = records_read_, .skipped = skipped_.load(), .done = done_};
   for (const auto& [first, records] : in_flight_) status.ledger.in_flight += records;
-  status.waiting = !failed_.empty();
-  if (status.waiting) status.wait = failed_.begin()->second;
+  status.waiting = !failed_.empty() || source_wait_;
+  if (!failed_.empty()) {
+    status.wait = failed_.begin()->second;
+  } else if (source_wait_) {
+    status.wait = *source_wait_;
+  }
   return status;
 }
 

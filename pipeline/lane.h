@@ -116,6 +116,9 @@ class LaneProgress {
   void set_committed(std::int64_t offset) noexcept { committed_.store(offset); }
   void set_high_watermark(std::int64_t offset) noexcept { high_watermark_.store(offset); }
   void set_paused(bool paused) noexcept { paused_.store(paused); }
+  // Why the source has records and does not hand them over; nothing: it does. Shown while no block
+  // has failed; the lane goes on to be read.
+  void set_source_wait(std::optional<LaneWait> wait);
   LaneStatus status() const;
 
  private:
@@ -137,6 +140,7 @@ class LaneProgress {
   // By the first offset of its cut: the lane waits until each of them is in. The status shows the
   // lowest, which is the one that holds the position.
   std::map<std::int64_t, LaneWait> failed_ GUARDED_BY(mutex_);
+  std::optional<LaneWait> source_wait_ GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace

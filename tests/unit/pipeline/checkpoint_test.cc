@@ -24,6 +24,8 @@ TEST(PlanText, IsShortAndReadable) {
   Checkpoint empty = sample();
   empty.ends.clear();
   EXPECT_EQ(plan_text(empty), "m1;k3x;t85s00;c0ffee;");
+  empty.source = "7.3";
+  EXPECT_EQ(plan_text(empty), "m1;k3x;t85s00;c0ffee.7.3;");
 }
 
 TEST(PlanText, IsReadBack) {
@@ -35,6 +37,9 @@ TEST(PlanText, IsReadBack) {
   Checkpoint no_config = sample();
   no_config.config.clear();
   EXPECT_EQ(parse_plan(1'000, plan_text(no_config)), no_config);
+  Checkpoint of_source = sample();
+  of_source.source = "mk0.1.x.2";
+  EXPECT_EQ(parse_plan(1'000, plan_text(of_source)), of_source);
 }
 
 TEST(PlanText, OfSomebodyElseIsNoPlan) {
@@ -52,6 +57,7 @@ TEST(PlanText, OfTheMostBlocksFitsBesideAnOffset) {
   Checkpoint checkpoint = sample();
   checkpoint.config = std::string(16, 'c');
   checkpoint.incarnation = std::string(13, 'z');
+  checkpoint.source = std::string(4 * 13 + 3, 's');
   checkpoint.ends.clear();
   const std::int64_t longest =
       (std::numeric_limits<std::int64_t>::max() - 1'000) / std::int64_t{kMaxPlannedBlocks};

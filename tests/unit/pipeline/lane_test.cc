@@ -94,6 +94,28 @@ TEST(LaneProgressTest, StatusCarriesWhatTheSourceSays) {
   EXPECT_EQ(status.id.to_string(), "topic/3");
 }
 
+TEST(LaneProgressTest, WhatTheSourceWaitsForIsShownWhileNoBlockHasFailedAndHoldsNothing) {
+  LaneProgress lane = make_progress();
+  LaneWait open;
+  open.reason = "OPEN_TRANSACTION";
+  lane.set_source_wait(open);
+  EXPECT_TRUE(lane.status().waiting);
+  EXPECT_EQ(lane.status().wait.reason, "OPEN_TRANSACTION");
+  EXPECT_FALSE(lane.blocked());
+  const auto since = lane.status().wait.since;
+  lane.set_source_wait(open);
+  EXPECT_EQ(lane.status().wait.since, since);
+  LaneWait failed;
+  failed.reason = "UNKNOWN_TABLE";
+  lane.open({0, 1});
+  lane.set_failed({0, 1}, failed);
+  EXPECT_EQ(lane.status().wait.reason, "UNKNOWN_TABLE");
+  lane.finish({0, 1});
+  EXPECT_EQ(lane.status().wait.reason, "OPEN_TRANSACTION");
+  lane.set_source_wait(std::nullopt);
+  EXPECT_FALSE(lane.status().waiting);
+}
+
 TEST(LaneProgressTest, WorkersMayFinishWhileTheProducerOpens) {
   LaneProgress lane = make_progress();
   constexpr std::int64_t kCuts = 2'000;
