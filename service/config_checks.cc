@@ -288,6 +288,8 @@ void check_kafka_options(const KafkaSourceOptions& kafka, const std::string& pla
     faults.add(path + ".group.instance.id",
                "needs source.kafka.consumers: 1; members with one name put each other out of the "
                "group");
+  if (const std::string refusal = check_assignment(kafka.assignment); !refusal.empty())
+    faults.add(place + "source.kafka.assignment", refusal);
   if (kafka.group.empty() && faults.has(place + "source.kafka.group"))
     faults.add(place + "source.kafka.group", "must not be empty");
   if (kafka.brokers.find_first_not_of(" ,") == std::string::npos &&

@@ -239,11 +239,15 @@ std::vector<Setting<PipelineConfig>> kafka_settings() {
                   "each takes prefetch from memory.budget."),
       Flow::word("source.kafka.assignment", FIELD(kafka.assignment),
                  {"range", "roundrobin", "cooperative-sticky"},
-                 "How the group shares partitions; librdkafka 2.0.2 can lose commits in "
-                 "cooperative rebalances, which repeats rows."),
-      Flow::word("source.kafka.start_offset", FIELD(kafka.start_offset),
-                 {"earliest", "latest", "error"},
-                 "Where a group without a committed offset starts; error waits for an operator."),
+                 "How the group shares partitions. cooperative-sticky needs librdkafka 2.3.0 or "
+                 "later (Debian 12 has 2.0.2, which can end the process)."),
+      Flow::word(
+          "source.kafka.start_offset", FIELD(kafka.start_offset), {"earliest", "latest", "error"},
+          "Where a group that has committed nothing starts. latest: behind what is there when "
+          "the group begins, which is committed at once; a partition, or a topic of a "
+          "pattern or of this list, that comes later is read from its first offset. The "
+          "same when the broker has let the group's offsets expire. error: waits for an "
+          "operator."),
       Flow::bytes("source.kafka.prefetch", FIELD(kafka.prefetch_bytes), 64 * kKiB, kGiB,
                   "What each consumer reads ahead, part of memory.budget; more evens out a slow "
                   "broker and leaves less memory for blocks. Fetches are limited as the "

@@ -162,12 +162,17 @@ std::vector<MetricDeclaration> source_metrics() {
       {"millrace_source_rebalances_total", Counter, "pipeline source kind",
        "Times lanes were given to this process or taken from it.",
        per_source_and(&SourceSnapshot::rebalances),
-       "Often: processes come and go, or are too slow for their group; `source.kafka.assignment: "
-       "cooperative-sticky` moves fewer lanes."},
+       "Often: processes come and go, or are too slow for their group."},
       {"millrace_source_lost_messages_total", Counter, "pipeline source",
        "Offsets that the source had deleted before they were read: raise its retention.",
        per_source(&SourceSnapshot::lost_offsets),
        "Raise the topic's retention; then see why there is so much lag."},
+      {"millrace_source_begun_again_total", Counter, "pipeline source",
+       "Lanes that were read from another offset than the committed one, because their topic was "
+       "deleted and made again, or has lost its end.",
+       per_source(&SourceSnapshot::begun_again),
+       "Expected after a topic was made again; otherwise look at the brokers: an unclean "
+       "election."},
       {"millrace_source_pauses_total", Counter, "pipeline source",
        "Times a lane was paused because something behind it was full or waited.",
        per_source(&SourceSnapshot::pauses), "Fast: `millrace_limiting_stage` says what is full."},

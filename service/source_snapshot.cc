@@ -15,6 +15,7 @@ void add(SourceSnapshot& sum, const KafkaStats& stats) {
   sum.bytes += stats.bytes.value();
   sum.commits += stats.commits.value();
   sum.lost_offsets += stats.lost_offsets.value();
+  sum.begun_again += stats.begun_again.value();
   sum.pauses += stats.pauses.value();
   add(sum.commit_errors, stats.commit_errors);
   add(sum.errors, stats.errors);

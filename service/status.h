@@ -53,7 +53,7 @@ struct TableSnapshot {
 struct SourceSnapshot {
   std::string kind = "kafka";
   std::uint64_t messages = 0, bytes = 0;  // as the broker's client handed them over
-  std::uint64_t commits = 0, lost_offsets = 0, pauses = 0;
+  std::uint64_t commits = 0, lost_offsets = 0, begun_again = 0, pauses = 0;
   std::map<std::string, std::uint64_t> commit_errors, errors;  // by the broker's code
   std::map<std::string, std::uint64_t> rebalances;             // by kind
   std::int64_t commits_in_flight = 0;

@@ -158,7 +158,8 @@ void write_pipeline(JsonWriter& json, const PipelineSnapshot& pipeline, SystemTi
   write_counts(json, "commit_errors", source.commit_errors);
   write_counts(json, "rebalances", source.rebalances);
   write_counts(json, "errors", source.errors);
-  json.member("lost_messages", source.lost_offsets).member("pauses", source.pauses).end_object();
+  json.member("lost_messages", source.lost_offsets);
+  json.member("begun_again", source.begun_again).member("pauses", source.pauses).end_object();
   json.key("tables").begin_array();
   for (const TableSnapshot& table : pipeline.tables) write_table(json, table, pipeline.delivery);
   json.end_array().key("lanes").begin_array();

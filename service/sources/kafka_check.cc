@@ -1,45 +1,18 @@
 #include "service/sources/kafka_check.h"
 
-#include <regex.h>
-
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 #include <stdexcept>
 
 #include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_client.h"
+#include "service/sources/kafka_pattern.h"
 
 namespace millrace {
 namespace {
 
 using std::chrono::milliseconds;
-
-// A POSIX extended regular expression, which is what librdkafka takes a pattern for.
-class Pattern {
- public:
-  explicit Pattern(const std::string& text)
-      : error_(regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB)) {}
-  ~Pattern() {
-    if (error_ == 0) regfree(&regex_);
-  }
-  Pattern(const Pattern&) = delete;
-
-  std::string fault() const {
-    if (error_ == 0) return {};
-    std::array<char, 256> text{};
-    regerror(error_, &regex_, text.data(), text.size());
-    return text.data();
-  }
-  bool matches(const std::string& name) const {
-    return error_ == 0 && regexec(&regex_, name.c_str(), 0, nullptr, 0) == 0;
-  }
-
- private:
-  regex_t regex_{};
-  const int error_;
-};
 
 // Options that have a setting of their own, or on which it depends that nothing is lost.
 const std::map<std::string, std::string>& reserved_options() {
@@ -72,6 +45,10 @@ KafkaError cause(KafkaConsumer& consumer, KafkaError error) {
 
 }  // namespace
 
+std::string check_assignment(const std::string& assignment) {
+  return assignment_refusal(assignment, kafka_library_version());
+}
+
 std::vector<std::string> validate_kafka_options(const KafkaSourceOptions& options) {
   std::vector<std::string> faults;
   for (const auto& [name, value] : options.options) {
@@ -94,7 +71,7 @@ std::vector<std::string> validate_kafka_options(const KafkaSourceOptions& option
   if (options.topics.empty()) faults.push_back("topics: at least one is needed");
   for (const std::string& topic : options.topics) {
     if (!topic.starts_with('^')) continue;
-    if (const std::string fault = Pattern(topic).fault(); !fault.empty()) {
+    if (const std::string fault = KafkaPattern(topic).fault(); !fault.empty()) {
       faults.push_back("topics: `" + topic + "` is not a POSIX extended pattern: " + fault);
     }
   }
@@ -118,7 +95,7 @@ std::vector<std::string> check_kafka(const KafkaSourceOptions& options, millisec
         }
         continue;
       }
-      const Pattern pattern(topic);
+      const KafkaPattern pattern(topic);
       if (std::none_of(names.begin(), names.end(),
                        [&](const std::string& name) { return pattern.matches(name); })) {
         faults.push_back("topic " + topic + ": matches none of " + std::to_string(names.size()) +

@@ -9,6 +9,9 @@
 
 namespace millrace {
 
+// Why partitions may not be shared out so with the librdkafka that is linked; empty when they may.
+std::string check_assignment(const std::string& assignment);
+
 // Faults of the settings alone: unknown librdkafka options, bad values, options that are ours to
 // set, bad patterns. Connects to nothing. Empty: none.
 std::vector<std::string> validate_kafka_options(const KafkaSourceOptions& options);

@@ -110,6 +110,8 @@ KafkaError kafka_error(int code, std::string text) {
   return {code, rd_kafka_err2name(err), std::move(text), err == RD_KAFKA_RESP_ERR__FATAL};
 }
 
+int kafka_library_version() { return rd_kafka_version(); }
+
 KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& client_id,
                           std::vector<std::string>& faults) {
   KafkaConf conf(rd_kafka_conf_new());
@@ -125,7 +127,7 @@ KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& 
       {"auto.offset.reset", "error"},
       {"allow.auto.create.topics", "false"},
       // Tells how far a partition is read when its last records are none of ours (of transactions).
-      {"enable.partition.eof", options.delivery != Delivery::kAtLeastOnce ? "true" : "false"},
+      {"enable.partition.eof", "true"},
       {"topic.metadata.refresh.interval.ms", "10000"},
       {"queued.max.messages.kbytes", std::to_string(plan.queue_kbytes)},
       {"queued.min.messages", std::to_string(plan.queue_messages)},
@@ -152,6 +154,10 @@ std::string KafkaMessage::topic() const {
 std::int32_t KafkaMessage::partition() const noexcept { return message_->partition; }
 std::int64_t KafkaMessage::offset() const noexcept { return message_->offset; }
 std::size_t KafkaMessage::bytes() const noexcept { return message_->len + message_->key_len; }
+std::int64_t KafkaMessage::timestamp_ms() const noexcept {
+  rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+  return rd_kafka_message_timestamp(message_.get(), &type);
+}
 bool KafkaMessage::is_tombstone() const noexcept { return message_->payload == nullptr; }
 
 Record KafkaMessage::record(Wants wants, std::vector<RecordHeader>& headers) const {
@@ -164,10 +170,7 @@ Record KafkaMessage::record(Wants wants, std::vector<RecordHeader>& headers) con
     record.key = {static_cast<const char*>(message_->key), message_->key_len};
     record.has_key = true;
   }
-  if (wants.timestamp) {
-    rd_kafka_timestamp_type_t type = RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    record.timestamp_ms = rd_kafka_message_timestamp(message_.get(), &type);
-  }
+  if (wants.timestamp) record.timestamp_ms = timestamp_ms();
   if (!wants.headers && !wants.traceparent) return record;
   rd_kafka_headers_t* list = nullptr;
   if (rd_kafka_message_headers(message_.get(), &list) != RD_KAFKA_RESP_ERR_NO_ERROR) return record;
@@ -283,6 +286,7 @@ std::optional<KafkaRebalance> KafkaConsumer::take_rebalance() {
   if (inbox_->rebalances.empty()) return {};
   KafkaRebalance first = std::move(inbox_->rebalances.front());
   inbox_->rebalances.pop_front();
+  owes_answer_ = true;
   return first;
 }
 
@@ -300,6 +304,22 @@ KafkaError KafkaConsumer::committed(KafkaPartitions& partitions, milliseconds ti
     if (each.error) return each.error;
   }
   return {};
+}
+
+bool KafkaConsumer::reaches_coordinator(const std::string& topic, milliseconds timeout) {
+  KafkaPartitions any{{topic, 0}};
+  const KafkaError error = committed(any, timeout);
+  return !error ||
+         !(error.name == "_TIMED_OUT" || error.name == "_TRANSPORT" ||
+           error.name == "_WAIT_COORD" || error.name == "COORDINATOR_NOT_AVAILABLE" ||
+           error.name == "COORDINATOR_LOAD_IN_PROGRESS" || error.name == "NOT_COORDINATOR");
+}
+
+KafkaError KafkaConsumer::offsets_for_times(KafkaPartitions& partitions, milliseconds timeout) {
+  const List list = to_list(partitions);
+  const auto code = rd_kafka_offsets_for_times(handle_.get(), list.get(), to_int(timeout));
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) partitions = from_list(list.get());
+  return kafka_error(code);
 }
 
 KafkaError KafkaConsumer::query_watermarks(const KafkaPartition& of, milliseconds timeout,
@@ -326,49 +346,8 @@ std::size_t KafkaConsumer::queued() const noexcept {
 // comes too late is dropped.
 void KafkaConsumer::wake_fetchers(const KafkaPartitions& partitions) {
   const List list = to_list(partitions);
-  for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = RD_KAFKA_OFFSET_END;
+  for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = kEnd;
   (void)rd_kafka_offsets_for_times(handle_.get(), list.get(), to_int(kWakeTimeout));
-}
-
-// Of one topic, of all topics, or (neither) of those the consumer knows.
-struct KafkaConsumer::Metadata {
-  Metadata(rd_kafka_t* handle, bool all, rd_kafka_topic_t* topic, milliseconds timeout)
-      : error(kafka_error(rd_kafka_metadata(handle, all ? 1 : 0, topic, &found, to_int(timeout)))) {
-  }
-  ~Metadata() {
-    if (found != nullptr) rd_kafka_metadata_destroy(found);
-  }
-  Metadata(const Metadata&) = delete;
-  const rd_kafka_metadata_t* found = nullptr;
-  const KafkaError error;
-};
-
-KafkaError KafkaConsumer::ping(milliseconds timeout) {
-  return Metadata(handle_.get(), false, nullptr, timeout).error;
-}
-
-KafkaError KafkaConsumer::list_topics(milliseconds timeout, std::vector<std::string>& names) {
-  const Metadata metadata(handle_.get(), true, nullptr, timeout);
-  if (metadata.error) return metadata.error;
-  for (int i = 0; i < metadata.found->topic_cnt; ++i) {
-    names.emplace_back(metadata.found->topics[i].topic);
-  }
-  return {};
-}
-
-KafkaError KafkaConsumer::find_topic(const std::string& topic, milliseconds timeout) {
-  rd_kafka_topic_t* handle = rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr);
-  if (handle == nullptr) return kafka_error(rd_kafka_last_error());
-  KafkaError error;
-  {
-    const Metadata metadata(handle_.get(), false, handle, timeout);
-    error = metadata.error;
-    if (!error && metadata.found->topic_cnt > 0) {
-      error = kafka_error(metadata.found->topics[0].err);
-    }
-  }
-  rd_kafka_topic_destroy(handle);
-  return error;
 }
 
 bool KafkaConsumer::cooperative() const {
@@ -376,6 +355,7 @@ bool KafkaConsumer::cooperative() const {
 }
 
 KafkaError KafkaConsumer::assign(const KafkaPartitions& all, const KafkaPartitions& added) {
+  owes_answer_ = false;
   if (cooperative()) {
     return take(rd_kafka_incremental_assign(handle_.get(), to_list(added).get()));
   }
@@ -383,6 +363,7 @@ KafkaError KafkaConsumer::assign(const KafkaPartitions& all, const KafkaPartitio
 }
 
 KafkaError KafkaConsumer::unassign(const KafkaPartitions& removed) {
+  owes_answer_ = false;
   // librdkafka remembers a pause beyond the assignment: a partition that comes back would never be
   // read.
   (void)resume(removed);
@@ -428,9 +409,12 @@ std::optional<KafkaCommitResult> KafkaConsumer::take_commit_result(milliseconds 
 bool KafkaConsumer::close(milliseconds timeout) {
   queue_.reset();  // or librdkafka would wait for it
   const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const bool owed = owes_answer_ || !inbox_->rebalances.empty();
   inbox_->rebalances.clear();
   const KafkaQueue events(rd_kafka_queue_new(handle_.get()));
   if (take(rd_kafka_consumer_close_queue(handle_.get(), events.get()))) return false;
+  // Only now: before, it would have joined the group again.
+  if (owed) rd_kafka_assign(handle_.get(), nullptr);
   while (rd_kafka_consumer_closed(handle_.get()) == 0) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
     // Not rd_kafka_queue_poll_callback(): it aborts the process when it meets a message.

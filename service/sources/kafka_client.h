@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -79,7 +80,8 @@ class KafkaMessage {
   std::string topic() const;
   std::int32_t partition() const noexcept;
   std::int64_t offset() const noexcept;
-  std::size_t bytes() const noexcept;  // of key and payload
+  std::size_t bytes() const noexcept;          // of key and payload
+  std::int64_t timestamp_ms() const noexcept;  // -1: it has none
   bool is_tombstone() const noexcept;
 
   struct Wants {
@@ -103,6 +105,8 @@ struct KafkaCommitResult {
   KafkaPartitions partitions;
 };
 
+// As rd_kafka_version() has it: 0x020002ff.
+int kafka_library_version();
 // Our settings and the user's on top of them. Appends what librdkafka says of bad ones to `faults`.
 KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& client_id,
                           std::vector<std::string>& faults);
@@ -129,6 +133,13 @@ class KafkaConsumer {
   std::vector<KafkaError> take_errors();
 
   KafkaError committed(KafkaPartitions& partitions, std::chrono::milliseconds timeout);
+  // Whether the group's coordinator answers.
+  bool reaches_coordinator(const std::string& topic, std::chrono::milliseconds timeout);
+  // For each partition a time in milliseconds, where else its offset stands, is replaced by the
+  // offset of its first record of that time or later; below 0: it has no such record. kEnd is
+  // replaced by the end (with isolation.level read_committed the last stable offset).
+  static constexpr std::int64_t kEnd = -1;
+  KafkaError offsets_for_times(KafkaPartitions& partitions, std::chrono::milliseconds timeout);
   struct Watermarks {
     std::int64_t low = -1, high = -1;  // -1: unknown
   };
@@ -143,6 +154,9 @@ class KafkaConsumer {
   // Whether the brokers answer.
   KafkaError ping(std::chrono::milliseconds timeout);
   KafkaError list_topics(std::chrono::milliseconds timeout, std::vector<std::string>& names);
+  // How many partitions each topic has.
+  KafkaError partition_counts(std::chrono::milliseconds timeout,
+                              std::map<std::string, std::int32_t>& counts);
   KafkaError find_topic(const std::string& topic, std::chrono::milliseconds timeout);
 
   // The answer to kAssign, each partition with the offset to begin at; to be called with all
@@ -181,6 +195,7 @@ class KafkaConsumer {
 
   const std::shared_ptr<Inbox> inbox_ = std::make_shared<Inbox>();
   std::chrono::milliseconds session_timeout_{45'000};
+  bool owes_answer_ = false;  // to a rebalance that was taken
   KafkaHandle handle_;
   KafkaQueue queue_;  // what poll() takes from
   KafkaQueue commit_queue_;

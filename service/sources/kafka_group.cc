@@ -10,12 +10,13 @@ using std::chrono::milliseconds;
 
 namespace {
 
-constexpr milliseconds kCommittedTimeout{2'000};  // of one try
 constexpr milliseconds kAssignRetry{500};
 constexpr milliseconds kRevokeCommitTimeout{5'000};
 constexpr milliseconds kLastCommitTimeout{2'000};
 constexpr milliseconds kAbortTimeout{1'000};
 constexpr milliseconds kCloseTimeout{3'000};
+constexpr milliseconds kCoordinatorTry{500};
+constexpr milliseconds kLastMarks{1'000};  // the grace must have so much for them
 constexpr milliseconds kDrainWait{10};
 // Between two commits of plans: what is cut meanwhile goes with the next one.
 constexpr milliseconds kPlanInterval{5};
@@ -84,38 +85,6 @@ bool KafkaSession::try_assign(SteadyTime now) {
   return true;
 }
 
-// Never begins without knowing what is committed: an unknown offset is not "no offset".
-bool KafkaSession::find_start_offsets(KafkaPartitions& partitions) {
-  if (partitions.empty()) return true;
-  const auto fail = [this](const KafkaError& error) {
-    const std::string hint = kafka_hint(error.name);
-    faults_.set("offsets", "cannot read the offsets of group " + options_.source.group + ": " +
-                               error.text + (hint.empty() ? "" : ": " + hint));
-    return false;
-  };
-  if (const KafkaError error = consumer_.committed(partitions, kCommittedTimeout)) {
-    return fail(error);
-  }
-  for (KafkaPartition& each : partitions) {
-    if (each.offset >= 0) continue;
-    KafkaConsumer::Watermarks marks;
-    if (const KafkaError error = consumer_.query_watermarks(each, kCommittedTimeout, marks)) {
-      return fail(error);
-    }
-    if (const auto first = first_offset(options_.source.start_offset, marks.low, marks.high)) {
-      each.offset = *first;
-      each.error = {};
-      continue;
-    }
-    const std::string name = each.topic + "/" + std::to_string(each.partition);
-    faults_.set("start/" + name,
-                name + " has no committed offset in group " + options_.source.group +
-                    ", and `source.kafka.start_offset` is `error`: it is not read");
-  }
-  std::erase_if(partitions, [](const KafkaPartition& each) { return each.offset < 0; });
-  return true;
-}
-
 void KafkaSession::open_lanes(const KafkaPartitions& partitions) {
   for (const KafkaPartition& each : partitions) {
     auto target = options_.targets(each.topic);
@@ -131,6 +100,7 @@ void KafkaSession::open_lanes(const KafkaPartitions& partitions) {
     } else {
       partition.lane = &producer_.open_lane({options_.source.group, each.topic, each.partition},
                                             std::move(target), each.offset);
+      take_marks(partition, each);
     }
     faults_.clear("topic/" + each.topic);
     faults_.clear("start/" + partition.name());
@@ -177,7 +147,9 @@ bool KafkaSession::try_revoke(SteadyTime now) {
   if (lost ? consumer_.commit_in_flight()
            : !commit_and_wait(std::chrono::steady_clock::now() + kRevokeCommitTimeout)) {
     log(LogLevel::kWarning, "kafka/revoke", "consumer is replaced: a commit did not resolve");
+    // Not answered: it would join again, and what is to be thrown away could go out after that.
     broken_ = true;
+    return true;
   }
   KafkaPartitions assigned = leaving;  // not those without an offset to start at
   std::erase_if(assigned, [this](const KafkaPartition& each) {
@@ -205,8 +177,11 @@ KafkaPartitions KafkaSession::to_commit(SteadyTime now) {
       if (auto planned = plan_to_commit(partition, now)) moved.push_back(std::move(*planned));
       continue;
     }
-    const std::int64_t position = partition.lane->progress().position();
-    if (position != partition.committed) moved.push_back(partition.at(position));
+    KafkaPartition done = partition.at(partition.lane->progress().position());
+    done.metadata = partition.marks_in_air = marks_metadata(partition, done.offset);
+    if (done.offset != partition.committed || done.metadata != partition.marks_committed) {
+      moved.push_back(std::move(done));
+    }
   }
   return moved;
 }
@@ -243,7 +218,11 @@ void KafkaSession::end_commit(milliseconds timeout) {
     if (found == partitions_.end()) continue;
     found->second.committed = each.offset;
     found->second.lane->progress().set_committed(each.offset);
-    if (plans()) note_committed(found->second);
+    if (plans()) {
+      note_committed(found->second);
+    } else {
+      found->second.marks_committed = found->second.marks_in_air;
+    }
   }
   if (!error) {
     stats_.commits.add();
@@ -333,6 +312,8 @@ bool KafkaSession::leave() {
     if (partition.lane->replaying()) producer_.forget_unplanned(*partition.lane);
   }
   producer_.cut_all(CutReason::kLeaving);
+  const auto begun = std::chrono::steady_clock::now();
+  if (stop_.deadline() - begun > kLastMarks) mark_logs(begun);
   while (!producer_.all_idle() && std::chrono::steady_clock::now() < stop_.deadline() && !broken_) {
     wait_leaving();
     commit_when_due(std::chrono::steady_clock::now());
@@ -347,6 +328,27 @@ bool KafkaSession::leave() {
     log(LogLevel::kWarning, "kafka/leave", "left the group without its answer");
   }
   return complete;
+}
+
+// A member that only goes away is missed when its session ends, and until then nobody reads its
+// partitions. While the coordinator is away it is waited for: it could not be told, and the group
+// forgets us at the end of that time anyway.
+void KafkaSession::withdraw() {
+  hand_.clear();
+  for (auto& [key, partition] : partitions_) producer_.close_lane(*partition.lane);
+  partitions_.clear();
+  cached_ = nullptr;
+  faults_.set("group", "leaving group " + options_.source.group + ", to join it as a new member",
+              LogLevel::kInfo);
+  const auto forgotten = std::chrono::steady_clock::now() + consumer_.session_timeout();
+  while (!stop_.requested() && std::chrono::steady_clock::now() < forgotten &&
+         !consumer_.reaches_coordinator(options_.source.topics.front(), kCoordinatorTry)) {
+    (void)consumer_.poll(milliseconds{0});
+    on_errors();
+  }
+  if (!consumer_.close(stop_.requested() ? kAbortTimeout : kCloseTimeout)) {
+    log(LogLevel::kWarning, "kafka/leave", "left the group without its answer");
+  }
 }
 
 }  // namespace millrace

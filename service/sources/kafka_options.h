@@ -19,7 +19,7 @@ struct KafkaSourceOptions {
   std::vector<std::string> topics;  // names, or one pattern each: `^events\..*`
   unsigned consumers = 1;           // consumer threads, each a member of the group
   std::string assignment = "range";
-  std::string start_offset = "earliest";  // where a group without a committed offset starts
+  std::string start_offset = "earliest";  // where a group that has committed nothing starts
   std::size_t prefetch_bytes = 32u
                                << 20;  // librdkafka's queue, of each consumer; part of the budget
   std::chrono::milliseconds commit_interval{1'000};

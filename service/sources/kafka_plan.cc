@@ -44,6 +44,7 @@ void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition&
   const std::string config = config_hash(*target);
   const Checkpoint checkpoint =
       parse_plan(from.offset, from.metadata).value_or(Checkpoint{.position = from.offset});
+  take_marks(partition, from);
   const LaneId id{options_.source.group, partition.topic, partition.number};
   Lane& lane = producer_.open_planned_lane(id, std::move(target), checkpoint);
   partition.lane = &lane;
@@ -80,6 +81,7 @@ std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
                                                            SteadyTime now) const {
   Checkpoint checkpoint = producer_.checkpoint(*partition.lane);
   checkpoint.config = config_hash(partition.lane->target());
+  checkpoint.source = marks_text(partition.marks, checkpoint.position);
   std::string plan = without_time(checkpoint);
   const bool changed = checkpoint.position != partition.committed || plan != partition.plan;
   const bool quiet = now - partition.confirmed < consumer_.session_timeout() / kConfirmations;

@@ -19,11 +19,29 @@ PrefetchPlan plan_prefetch(std::size_t prefetch_bytes) {
   return plan;
 }
 
-std::optional<std::int64_t> first_offset(const std::string& start_offset, std::int64_t low,
-                                         std::int64_t high) {
+std::string assignment_refusal(const std::string& assignment, int library_version) {
+  // https://github.com/confluentinc/librdkafka/issues/4312: an assertion ends the whole process.
+  constexpr int kFixed = 0x020300ff;
+  if (assignment != "cooperative-sticky" || library_version >= kFixed) return {};
+  const auto part = [&](int shift) { return std::to_string(library_version >> shift & 0xff); };
+  return "cooperative-sticky needs librdkafka 2.3.0 or later: this one, " + part(24) + "." +
+         part(16) + "." + part(8) +
+         ", ends the process when a consumer leaves before its first assignment (its issue 4312); "
+         "use range or roundrobin";
+}
+
+std::optional<std::int64_t> first_offset(const std::string& start_offset, std::int64_t low) {
   if (start_offset == "earliest") return low;
-  if (start_offset == "latest") return high;
   return {};
+}
+
+LatestStart latest_start(const std::vector<SubscribedPartition>& partitions) {
+  const auto committed = [](const SubscribedPartition& each) { return each.committed; };
+  if (std::any_of(partitions.begin(), partitions.end(), committed)) return LatestStart::kBegun;
+  const auto first = std::find_if(partitions.begin(), partitions.end(),
+                                  [](const SubscribedPartition& each) { return each.was_there; });
+  if (first == partitions.end()) return LatestStart::kBegun;
+  return first->assigned ? LatestStart::kBegin : LatestStart::kWait;
 }
 
 OutOfRange after_out_of_range(std::int64_t next_offset, std::int64_t low, std::int64_t high) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "pipeline/batcher.h"  // SteadyTime
 
@@ -19,10 +20,28 @@ struct PrefetchPlan {
 };
 PrefetchPlan plan_prefetch(std::size_t prefetch_bytes);
 
-// Where a partition is read from when its group has not committed anything for it.
-// Nothing: start_offset says that this is an error.
-std::optional<std::int64_t> first_offset(const std::string& start_offset, std::int64_t low,
-                                         std::int64_t high);
+// Why librdkafka of this version (rd_kafka_version()) may not share partitions out by `assignment`;
+// empty when it may.
+std::string assignment_refusal(const std::string& assignment, int library_version);
+
+// Where a partition is read from when its group has not committed anything for it (`latest` has,
+// see below). Nothing: start_offset says that this is an error.
+std::optional<std::int64_t> first_offset(const std::string& start_offset, std::int64_t low);
+
+// `start_offset: latest`: who commits where the group begins.
+struct SubscribedPartition {
+  bool committed = false;  // the group has an offset of it
+  bool was_there = false;  // when this process began
+  bool assigned = false;   // to this member
+};
+enum class LatestStart {
+  kBegun,  // the group has begun: what has no offset came later
+  kBegin,  // by this member, for all that was there
+  kWait,   // by another member
+};
+// All partitions of the subscription, in an order that all members share: the first that was there
+// decides whose affair it is.
+LatestStart latest_start(const std::vector<SubscribedPartition>& partitions);
 
 // The broker does not have the offset that we want to read next.
 struct OutOfRange {

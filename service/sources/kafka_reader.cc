@@ -32,7 +32,7 @@ bool KafkaReader::run(Producer& producer, const StopSignal& stop) {
   bool complete = true;
   while (!stop.requested()) {
     try {
-      KafkaSession session(options_, budget_, stats_, faults_, producer, stop);
+      KafkaSession session(options_, budget_, stats_, faults_, producer, stop, at_start_);
       complete = session.run();
     } catch (const std::runtime_error& error) {
       faults_.set("consumer", error.what());

@@ -9,7 +9,9 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +36,7 @@ struct KafkaStats {
   LabelledCounter rebalances;     // "assign", "revoke", "lost"
   LabelledCounter errors;         // what the broker or the client reported, by Kafka's name
   Counter lost_offsets;           // deleted by the broker before they were read
+  Counter begun_again;            // lanes whose topic was made again, or lost its end
   Counter pauses;                 // of one partition each
   Gauge commits_in_flight;
   Gauge partitions, partitions_paused;
@@ -46,6 +49,12 @@ struct KafkaReaderOptions {
   LogSink log;
   // What all consumers of the process keep of the budget for good, this one's prefetch included.
   std::size_t prefetch_of_all_bytes;
+};
+
+// What there was when the reader first got an answer; asked for with `start_offset: latest` only.
+struct KafkaTopicsAtStart {
+  bool known = false;
+  std::map<std::string, std::int32_t> partitions;  // how many each topic had
 };
 
 class KafkaReader : public SourceReader {
@@ -64,6 +73,7 @@ class KafkaReader : public SourceReader {
   ByteBudget& budget_;
   KafkaStats stats_;
   KafkaFaults faults_;
+  KafkaTopicsAtStart at_start_;  // the reader's thread's
   std::atomic<bool> started_{false};
 };
 

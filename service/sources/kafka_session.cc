@@ -33,14 +33,17 @@ std::string with_hint(const KafkaError& error) {
 }  // namespace
 
 KafkaSession::KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
-                           KafkaFaults& faults, Producer& producer, const StopSignal& stop)
+                           KafkaFaults& faults, Producer& producer, const StopSignal& stop,
+                           KafkaTopicsAtStart& at_start)
     : options_(options),
       budget_(budget),
       stats_(stats),
       faults_(faults),
       producer_(producer),
       stop_(stop),
-      consumer_(options.source, options.client_id, options.log) {}
+      at_start_(at_start),
+      consumer_(options.source, options.client_id, options.log),
+      questions_(options.source, options.client_id + "-questions", {}) {}
 
 KafkaSession::~KafkaSession() {
   hand_.clear();
@@ -55,12 +58,15 @@ KafkaSession::~KafkaSession() {
 
 bool KafkaSession::run() {
   faults_.set("assignment", "waiting for the group to assign partitions", LogLevel::kInfo);
+  note_topics();
   if (const KafkaError error = consumer_.subscribe(options_.source.topics)) {
     faults_.set("consumer", "cannot subscribe: " + with_hint(error));
     return false;
   }
   while (!stop_.requested() && !broken_) turn(std::chrono::steady_clock::now());
-  return stop_.requested() && leave();
+  if (stop_.requested()) return leave();
+  withdraw();
+  return false;
 }
 
 void KafkaSession::turn(SteadyTime now) {
@@ -178,9 +184,13 @@ bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
   Partition* partition = find(message);
   // Not ours any more, or waiting: its position stays below this record, which is read again.
   if (partition == nullptr || partition->leaving || partition->stuck || stopping_) return true;
+  if (!may_read_on(*partition, now)) return false;
+  if (partition->other_log) return true;
   Lane& lane = *partition->lane;
   // librdkafka can hand over again what it fetched again after a pause.
   if (message.offset() < lane.next_offset()) return true;
+  partition->last_at = now;
+  partition->newest_ms = std::max(partition->newest_ms, message.timestamp_ms());
   if (message.is_tombstone()) {
     lane.target().stats->tombstones.add();
     if (options_.source.tombstones == Tombstones::kSkip) {
@@ -231,9 +241,11 @@ bool KafkaSession::refuse(Partition& partition, const Record& record) {
 void KafkaSession::on_message_error(const KafkaMessage& message, SteadyTime now) {
   const KafkaError error = message.error();
   if (error.name == "_PARTITION_EOF") {
-    Partition* partition = plans() ? find(message) : nullptr;
+    Partition* partition = find(message);
     if (partition == nullptr || partition->leaving || partition->stuck || stopping_) return;
+    if (partition->other_log) return;
     producer_.advance(*partition->lane, message.offset());
+    partition->end_at = message.offset();
     return;
   }
   stats_.errors.add(error.name);
@@ -303,6 +315,9 @@ void KafkaSession::update_pauses() {
 // Once a second: what the status shows, and what went wrong.
 void KafkaSession::look_around(SteadyTime now) {
   next_look_ = now + kLookInterval;
+  note_topics();
+  (void)questions_.poll(milliseconds{0});
+  (void)questions_.take_errors();  // the consumer has the same
   for (auto& [key, partition] : partitions_) {
     LaneProgress& progress = partition.lane->progress();
     const auto marks = consumer_.cached_watermarks(partition.topic, partition.number);
@@ -311,9 +326,13 @@ void KafkaSession::look_around(SteadyTime now) {
       faults_.clear("access/" + partition.topic);
     }
     partition.last_read = partition.lane->next_offset();
+    look_for_transaction(partition, now);
   }
+  if (now >= next_verify_) verify_logs(now);
+  mark_logs(now);
   for (auto& [key, partition] : partitions_) {
     if (partition.out_of_range && now >= *partition.out_of_range) recover_offset(partition, now);
+    if (partition.other_log) go_to_other_log(partition, now);
   }
   ask_end_of_paused();
   if (now >= next_probe_) probe_faults();
@@ -357,10 +376,18 @@ void KafkaSession::probe_faults() {
 void KafkaSession::recover_offset(Partition& partition, SteadyTime now) {
   partition.out_of_range = now + kLookInterval;
   KafkaConsumer::Watermarks marks;
+  // It may have got that offset by now.
+  verify_logs(now);
+  if (partition.other_log) {
+    partition.out_of_range.reset();
+    return;
+  }
+  const bool doubtful = partition.marks.recent.offset > 0 && partition.verified_at < now;
   const std::int64_t wanted = partition.lane->next_offset();
   const KafkaPartition here = partition.at(wanted);
   if (consumer_.query_watermarks(here, kQueryTimeout, marks)) return;
   const OutOfRange next = after_out_of_range(wanted, marks.low, marks.high);
+  if (!next.new_lane && doubtful) return;
   // What was read under the old offsets must be settled before the lane begins anew.
   if (next.new_lane) {
     producer_.give_plan_up(*partition.lane);
@@ -370,6 +397,7 @@ void KafkaSession::recover_offset(Partition& partition, SteadyTime now) {
   const std::string range = "offset " + std::to_string(wanted) + " is not in the broker's [" +
                             std::to_string(marks.low) + ", " + std::to_string(marks.high) + ")";
   if (next.new_lane) {
+    stats_.begun_again.add();
     log(LogLevel::kError, "offsets_anew/" + partition.name(),
         range + ": the topic began anew or lost its end; it is read from its first offset",
         &partition);
@@ -381,13 +409,21 @@ void KafkaSession::recover_offset(Partition& partition, SteadyTime now) {
             std::to_string(next.go_on_at),
         &partition);
   }
+  if (read_from(partition, next.go_on_at)) partition.out_of_range.reset();
+}
+
+// What librdkafka has fetched of it is of no use any more.
+bool KafkaSession::read_from(Partition& partition, std::int64_t offset) {
+  std::erase_if(hand_, [&](const KafkaMessage& message) {
+    return !message.is_error() && find(message) == &partition;
+  });
   KafkaPartitions all;
   for (const auto& [key, each] : partitions_) all.push_back(each.at(each.lane->next_offset()));
-  const KafkaPartition one = partition.at(next.go_on_at);
+  const KafkaPartition one = partition.at(offset);
   for (KafkaPartition& each : all) {
     if (each.topic == one.topic && each.partition == one.partition) each.offset = one.offset;
   }
-  if (!consumer_.restart(all, one)) partition.out_of_range.reset();
+  return !consumer_.restart(all, one);
 }
 
 void KafkaSession::reopen_lane(Partition& partition, std::int64_t offset) {
@@ -400,8 +436,11 @@ void KafkaSession::reopen_lane(Partition& partition, std::int64_t offset) {
     open_planned_lane(partition, from, options_.targets(partition.topic));
   } else {
     partition.lane = &producer_.open_lane(id, options_.targets(partition.topic), offset);
+    take_marks(partition, partition.at(offset));
   }
   partition.committed = -1;
+  partition.end_at = -1;
+  partition.transaction_open = false;
   partition.held = false;
 }
 

@@ -6,6 +6,7 @@
 //   revoke                          cut -> acknowledged (bounded) -> commit -> close lanes ->
 //   unassign stop                            pause -> cut -> acknowledged (until the deadline) ->
 //   commit -> leave
+//   of no more use                close lanes -> leave, so that nobody waits for this member
 //
 // Nothing in here sleeps without a bound, and while it waits it goes on to serve the group.
 #pragma once
@@ -20,6 +21,7 @@
 #include "pipeline/producer.h"
 #include "pipeline/source.h"
 #include "service/sources/kafka_client.h"
+#include "service/sources/kafka_identity.h"
 #include "service/sources/kafka_reader.h"
 
 namespace millrace {
@@ -30,7 +32,8 @@ class KafkaSession {
   // Everything that is passed must outlive it. Throws std::runtime_error when librdkafka refuses
   // the settings.
   KafkaSession(const KafkaReaderOptions& options, ByteBudget& budget, KafkaStats& stats,
-               KafkaFaults& faults, Producer& producer, const StopSignal& stop);
+               KafkaFaults& faults, Producer& producer, const StopSignal& stop,
+               KafkaTopicsAtStart& at_start);
   ~KafkaSession();
   KafkaSession(const KafkaSession&) = delete;
 
@@ -55,9 +58,20 @@ class KafkaSession {
     bool leaving = false;    // asked back by the group: takes no more records
     bool held = false;       // Producer::wants_pause
     std::size_t unfinished_at_hold = 0;
-    bool stuck = false;                      // at a record that can never be taken
-    std::optional<SteadyTime> out_of_range;  // when to look for the offset to go on at
-    std::int64_t last_read = 0;              // at the last look around
+    bool stuck = false;                         // at a record that can never be taken
+    std::optional<SteadyTime> out_of_range;     // when to look for the offset to go on at
+    std::int64_t last_read = 0;                 // at the last look around
+    LogMarks marks;                             // what its log is known by
+    std::string marks_committed, marks_in_air;  // beside the offset; at least once
+    std::int64_t newest_ms = -1;                // the highest timestamp that was read
+    std::int64_t marked_to = 0;                 // what had been read when it was last marked
+    SteadyTime marked_at{}, last_at{};          // and when; when it last had a record
+    std::optional<std::int64_t> other_log;      // it is another, by this answer
+    SteadyTime verified_at{};                   // when the broker said that it is the same
+    std::optional<SteadyTime> doubted_since;    // and since when it owes us that answer
+    std::int64_t end_at = -1;                   // the end of what can be read, when it was there
+    std::optional<SteadyTime> closed_since;     // there is more behind that end
+    bool transaction_open = false;              // and that is why
     KafkaPartition at(std::int64_t offset) const { return {topic, number, offset, {}, {}}; }
     std::string name() const { return topic + "/" + std::to_string(number); }
   };
@@ -79,6 +93,7 @@ class KafkaSession {
   void ask_end_of_paused();
   void probe_faults();
   void recover_offset(Partition& partition, SteadyTime now);
+  bool read_from(Partition& partition, std::int64_t offset);
   void reopen_lane(Partition& partition, std::int64_t offset);
   Partition* find(const KafkaMessage& message);
   std::chrono::milliseconds patience(SteadyTime now) const;
@@ -89,7 +104,6 @@ class KafkaSession {
   void serve_group(SteadyTime now);
   void begin_rebalance(SteadyTime now);
   bool try_assign(SteadyTime now);
-  bool find_start_offsets(KafkaPartitions& partitions);
   bool try_revoke(SteadyTime now);
   void open_lanes(const KafkaPartitions& partitions);
   void close_lanes(const KafkaPartitions& partitions);
@@ -98,6 +112,29 @@ class KafkaSession {
   void commit_when_due(SteadyTime now);
   void begin_commit(const KafkaPartitions& partitions);
   void on_commit_error(const KafkaError& error);
+
+  // Where it begins (kafka_start.cc).
+  void note_topics();
+  bool was_there(const KafkaPartition& partition) const;
+  bool offsets_unknown(const KafkaError& error);
+  bool find_start_offsets(KafkaPartitions& partitions);
+  bool latest_is_settled(const KafkaPartitions& assigned);
+  void begin_group(KafkaPartitions partitions);
+
+  // What the logs are (kafka_log.cc).
+  static std::string marks_metadata(const Partition& partition, std::int64_t position);
+  static void take_marks(Partition& partition, const KafkaPartition& from);
+  std::optional<std::int64_t> begin_of_other_log(KafkaPartition of, const LogMarks& marks,
+                                                 std::int64_t answer);
+  void say_other_log(const std::string& name, const LogMarks& marks, std::int64_t answer,
+                     std::int64_t next, std::int64_t begin);
+  void leave_other_logs(KafkaPartitions& partitions);
+  bool may_read_on(Partition& partition, SteadyTime now);
+  void verify_logs(SteadyTime now);
+  void go_to_other_log(Partition& partition, SteadyTime now);
+  void mark_logs(SteadyTime now);
+  void look_for_transaction(Partition& partition, SteadyTime now);
+  void say_open_transaction(Partition& partition, std::int64_t next, std::int64_t high);
 
   // Exactly once (kafka_plan.cc).
   bool plans() const { return options_.source.delivery != Delivery::kAtLeastOnce; }
@@ -113,6 +150,7 @@ class KafkaSession {
   void wait_leaving();
   bool commit_last();
   bool leave();
+  void withdraw();
 
   const KafkaReaderOptions& options_;
   ByteBudget& budget_;
@@ -120,7 +158,11 @@ class KafkaSession {
   KafkaFaults& faults_;
   Producer& producer_;
   const StopSignal& stop_;
+  KafkaTopicsAtStart& at_start_;
   KafkaConsumer consumer_;
+  // No member, and reads nothing: a broker answers the requests of one connection in turn, so that
+  // a question of the consumer's waits for its fetch, half a second where nothing arrives.
+  KafkaConsumer questions_;
 
   std::map<Key, Partition> partitions_;
   const void* cached_topic_ = nullptr;  // find() answers from here while messages come in runs
@@ -134,7 +176,9 @@ class KafkaSession {
   std::optional<KafkaRebalance> rebalance_;  // the one that is being answered
   SteadyTime rebalance_due_{};               // assign: the next try; revoke: the end of patience
   SteadyTime next_commit_{}, next_look_{}, next_probe_{};
-  Key last_asked_{};  // the paused partition whose end was asked for last
+  SteadyTime next_verify_{}, next_ask_{};  // whether the logs are the same
+  std::optional<SteadyTime> begin_due_;    // for another member to begin the group
+  Key last_asked_{};                       // the paused partition whose end was asked for last
   std::string last_broker_error_;
   SteadyTime commit_sent_{};    // of the commit in the air
   bool forgotten_ = false;      // of the rebalance: what was not planned

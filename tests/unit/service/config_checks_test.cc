@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "service/sources/kafka_check.h"
 #include "tests/unit/service/config_test_support.h"
 
 namespace millrace {
@@ -236,6 +237,13 @@ TEST(ConfigChecks, TablesAreNamesOfOneOrTwoParts) {
 
 TEST(ConfigChecks, PatternsMayHaveTablesForTopicsNotNamed) {
   EXPECT_EQ(faults_of(with_kafka("", "[\"^events$\"]") + "    tables: {events: t}\n"), "");
+}
+
+TEST(ConfigChecks, AnAssignmentThatEndsTheProcessIsRefusedWithItsLine) {
+  const std::string refusal = check_assignment("cooperative-sticky");
+  if (refusal.empty()) GTEST_SKIP() << "this librdkafka can do it";
+  EXPECT_EQ(faults_of(with_kafka("        assignment: cooperative-sticky\n")),
+            "m.yaml:6: pipelines[0].source.kafka.assignment: " + refusal);
 }
 
 TEST(ConfigChecks, OneTopicInTwoGroupsIsFine) {

@@ -56,7 +56,7 @@ pipelines:
         group: g
         topics: [t, "^x.*$"]
         consumers: 2
-        assignment: cooperative-sticky
+        assignment: roundrobin
         start_offset: latest
         prefetch: 1MiB
         commit_interval: 2s
@@ -106,7 +106,7 @@ pipelines:
   EXPECT_EQ(pipeline.kafka.group, "g");
   EXPECT_EQ(pipeline.kafka.topics, (std::vector<std::string>{"t", "^x.*$"}));
   EXPECT_EQ(pipeline.kafka.consumers, 2u);
-  EXPECT_EQ(pipeline.kafka.assignment, "cooperative-sticky");
+  EXPECT_EQ(pipeline.kafka.assignment, "roundrobin");
   EXPECT_EQ(pipeline.kafka.start_offset, "latest");
   EXPECT_EQ(pipeline.kafka.prefetch_bytes, 1u << 20);
   EXPECT_EQ(pipeline.kafka.commit_interval, seconds(2));

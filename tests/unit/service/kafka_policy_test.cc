@@ -18,12 +18,9 @@ KafkaSourceOptions options() {
   return made;
 }
 
-TEST(FirstOffset, EarliestIsTheLowEndAndLatestTheHighEnd) {
-  EXPECT_EQ(first_offset("earliest", 7, 90), 7);
-  EXPECT_EQ(first_offset("latest", 7, 90), 90);
-}
+TEST(FirstOffset, EarliestIsTheLowEnd) { EXPECT_EQ(first_offset("earliest", 7), 7); }
 
-TEST(FirstOffset, ErrorGivesNone) { EXPECT_FALSE(first_offset("error", 7, 90)); }
+TEST(FirstOffset, ErrorGivesNone) { EXPECT_FALSE(first_offset("error", 7)); }
 
 TEST(AfterOutOfRange, RecordsDeletedBeforeTheyWereReadAreCountedAndTheLaneGoesOn) {
   const OutOfRange next = after_out_of_range(10, 25, 90);
@@ -151,6 +148,29 @@ TEST(ValidateKafkaOptions, ABrokenPatternIsNamed) {
   const auto faults = validate_kafka_options(bad);
   ASSERT_EQ(faults.size(), 1u);
   EXPECT_NE(faults[0].find("^events("), std::string::npos) << faults[0];
+}
+
+TEST(LatestStart, TheMemberWithTheFirstPartitionThatWasThereBeginsForAll) {
+  using P = SubscribedPartition;
+  const P there{.was_there = true}, mine{.was_there = true, .assigned = true};
+  const P late{.assigned = true}, done{.committed = true, .was_there = true};
+  EXPECT_EQ(latest_start({mine, there}), LatestStart::kBegin);
+  EXPECT_EQ(latest_start({there, mine}), LatestStart::kWait);
+  EXPECT_EQ(latest_start({late, mine}), LatestStart::kBegin);
+  EXPECT_EQ(latest_start({late, there}), LatestStart::kWait);
+  // Nothing was there: all of it is new.
+  EXPECT_EQ(latest_start({late, late}), LatestStart::kBegun);
+  EXPECT_EQ(latest_start({}), LatestStart::kBegun);
+  // One offset is enough: what has none came later.
+  EXPECT_EQ(latest_start({mine, there, done}), LatestStart::kBegun);
+}
+
+TEST(AssignmentRefusal, CooperativeStickyNeedsALibraryThatDoesNotEndTheProcess) {
+  EXPECT_EQ(assignment_refusal("range", 0x020002ff), "");
+  EXPECT_EQ(assignment_refusal("cooperative-sticky", 0x020300ff), "");
+  const std::string refusal = assignment_refusal("cooperative-sticky", 0x020002ff);
+  EXPECT_NE(refusal.find("needs librdkafka 2.3.0 or later: this one, 2.0.2,"), std::string::npos)
+      << refusal;
 }
 
 TEST(RefillPolicy, WakesWhenHalfOfTheMostIsGone) {

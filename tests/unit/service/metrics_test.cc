@@ -232,6 +232,7 @@ TEST(Metrics, ShowTheNumbersOfTheSnapshot) {
   EXPECT_EQ(sample("millrace_source_bytes_total{pipeline=\"p\",source=\"kafka\"}"), 42);
   EXPECT_EQ(sample("millrace_source_commits_total{pipeline=\"p\",source=\"kafka\"}"), 43);
   EXPECT_EQ(sample("millrace_source_lost_messages_total{pipeline=\"p\",source=\"kafka\"}"), 44);
+  EXPECT_EQ(sample("millrace_source_begun_again_total{pipeline=\"p\",source=\"kafka\"}"), 49);
   EXPECT_EQ(sample("millrace_source_pauses_total{pipeline=\"p\",source=\"kafka\"}"), 45);
   EXPECT_EQ(sample("millrace_http_sessions_open"), 15);
   EXPECT_EQ(sample("millrace_http_sessions_leased"), 9);

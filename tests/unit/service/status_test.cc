@@ -150,6 +150,7 @@ TEST(SourceSnapshot, SumsAllReadersOfAPipeline) {
   first.rebalances.add("assign");
   second.rebalances.add("assign", 2);
   second.lost_offsets.add(9);
+  second.begun_again.add(2);
   first.commits_in_flight.add(1);
   second.commits_in_flight.add(1);
   SourceSnapshot sum;
@@ -158,6 +159,7 @@ TEST(SourceSnapshot, SumsAllReadersOfAPipeline) {
   EXPECT_EQ(sum.messages, 7u);
   EXPECT_EQ(sum.rebalances.at("assign"), 3u);
   EXPECT_EQ(sum.lost_offsets, 9u);
+  EXPECT_EQ(sum.begun_again, 2u);
   EXPECT_EQ(sum.commits_in_flight, 2);
 }
 

@@ -203,6 +203,7 @@ StatusSnapshot filled_snapshot() {
   pipeline.name = "p", pipeline.delivery = "auto", pipeline.paused = true;
   pipeline.source.messages = 41, pipeline.source.bytes = 42, pipeline.source.commits = 43;
   pipeline.source.lost_offsets = 44, pipeline.source.pauses = 45;
+  pipeline.source.begun_again = 49;
   pipeline.source.commit_errors = {{"REQUEST_TIMED_OUT", 46}};
   pipeline.source.errors = {{"_TRANSPORT", 47}};
   pipeline.source.rebalances = {{"assign", 48}};
