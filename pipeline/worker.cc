@@ -269,9 +269,11 @@ void Worker::insert(InsertBlock& block, const BlockPart& part, const std::string
     set_operation("encode", &block);
     const SteadyTime started = steady_clock::now();
     const EncodedBody& body = encoder_.encode(block, part);
-    add_stage(*block.target->stats, Stage::kEncode, steady_clock::now() - started);
+    const auto encode_time = steady_clock::now() - started;
     try {
-      return insert_body(block, part.records(), token, body);
+      insert_body(block, part.records(), token, body);
+      // With the other stages of the insert: what is tried in vain again and again limits nothing.
+      return add_stage(*block.target->stats, Stage::kEncode, encode_time);
     } catch (const ClickHouseError& error) {
       // Was the table altered since it was asked for its columns? Then the same rows in another
       // form.

@@ -201,6 +201,7 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
   }
   return sources;
 }
+  sources.clickhouse = [this] { return monitor.state(); };
 
 AdminHandlers Application::Parts::admin_handlers() {
   return {.metrics = [this] { return render_metrics(status->gather()); },

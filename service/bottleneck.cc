@@ -5,8 +5,14 @@
 namespace millrace {
 namespace {
 
-constexpr std::array kWorkerStages{Stage::kEncode, Stage::kSessionWait, Stage::kSend,
-                                   Stage::kServer};
+struct WorkerStage {
+  Stage stage;
+  Limit limit;
+};
+constexpr std::array<WorkerStage, 4> kWorkerStages{{{Stage::kEncode, Limit::kEncode},
+                                                    {Stage::kSessionWait, Limit::kSessionWait},
+                                                    {Stage::kSend, Limit::kSend},
+                                                    {Stage::kServer, Limit::kServer}}};
 constexpr double kBusyShare = 0.8;    // of the workers' time, above which they count as full
 constexpr double kSpentBudget = 0.9;  // of the limit: producers pause a little before the very end
 
@@ -16,7 +22,7 @@ double seconds_in(const StageUse& use, Stage stage) {
 
 bool workers_full(const StageUse& use) {
   double busy = 0;
-  for (const Stage stage : kWorkerStages) busy += seconds_in(use, stage);
+  for (const WorkerStage& each : kWorkerStages) busy += seconds_in(use, each.stage);
   return busy > 0 && busy >= kBusyShare * use.window_seconds * static_cast<double>(use.workers);
 }
 
@@ -29,31 +35,66 @@ bool piles_up(const StageUse& use) {
 
 }  // namespace
 
-Stage limiting_stage(const StageUse& use) {
-  if (!workers_full(use) && !piles_up(use)) return Stage::kSource;
-  const auto less = [&](Stage a, Stage b) { return seconds_in(use, a) < seconds_in(use, b); };
-  const Stage largest = *std::max_element(kWorkerStages.begin(), kWorkerStages.end(), less);
-  return seconds_in(use, largest) > 0 ? largest : Stage::kServer;
+std::string_view to_string(Limit limit) {
+  switch (limit) {
+    case Limit::kUnreachable:
+      return "unreachable";
+    case Limit::kWaiting:
+      return "waiting";
+    case Limit::kPaused:
+      return "paused";
+    case Limit::kSource:
+      return to_string(Stage::kSource);
+    case Limit::kEncode:
+      return to_string(Stage::kEncode);
+    case Limit::kSessionWait:
+      return to_string(Stage::kSessionWait);
+    case Limit::kSend:
+      return to_string(Stage::kSend);
+    case Limit::kServer:
+      return to_string(Stage::kServer);
+  }
+  return "";
+}
+
+Limit limiting_stage(const StageUse& use) {
+  if (!workers_full(use) && !piles_up(use)) return Limit::kSource;
+  const auto less = [&](const auto& a, const auto& b) {
+    return seconds_in(use, a.stage) < seconds_in(use, b.stage);
+  };
+  const auto largest = *std::max_element(kWorkerStages.begin(), kWorkerStages.end(), less);
+  return seconds_in(use, largest.stage) > 0 ? largest.limit : Limit::kServer;
+}
+
+Limit what_limits(const Obstacles& obstacles, Limit stage) {
+  if (obstacles.unreachable) return Limit::kUnreachable;
+  if (obstacles.waiting) return Limit::kWaiting;
+  const std::size_t paused = obstacles.paused_pipelines;
+  const bool all = paused > 0 && paused == obstacles.pipelines;
+  return all || (paused > 0 && stage == Limit::kSource) ? Limit::kPaused : stage;
 }
 
 std::span<const AdviceRow> limit_advice() {
   static constexpr AdviceRow kRows[] = {
+      {"unreachable", 0, "ClickHouse or a source can't be reached or read",
+       "`/readyz` says which, and why; see `clickhouse.endpoints` and `source.kafka.brokers`"},
+      {"waiting", 0, "lanes need an operator", "each says for what, in `/status` and in `/readyz`"},
+      {"paused", 0, "an operator has paused it", "`millrace resume` reads on"},
       {"source", 0, "all that arrives is inserted at once",
        "if the lag grows all the same, raise `source.kafka.consumers`"},
-      {"queue", 0, "blocks wait for a worker", "raise `workers.count`"},
       {"encode", 0, "workers build request bodies",
        "give the process more cores and raise `workers.count`, or use no metadata columns"},
       {"session_wait", 0, "workers wait for an HTTP session", "raise `clickhouse.pool.hard_limit`"},
       {"send", 0, "sending takes longest", "use a faster network to ClickHouse, or more endpoints"},
       {"server", 0, "ClickHouse takes longest",
-       "see the lanes that wait, raise `batch.target_rows`, `batch.target_bytes` and "
-       "`batch.max_age`, then `workers.count`; else give ClickHouse more cores"},
+       "raise `batch.target_rows`, `batch.target_bytes` and `batch.max_age`, then `workers.count`; "
+       "else give ClickHouse more cores"},
   };
   return kRows;
 }
 
-std::string limiting_stage_advice(Stage stage) {
-  const AdviceRow* row = find_advice(limit_advice(), to_string(stage));
+std::string limit_advice(Limit limit) {
+  const AdviceRow* row = find_advice(limit_advice(), to_string(limit));
   return row == nullptr ? "" : std::string(row->meaning) + ": " + std::string(row->advice);
 }
 

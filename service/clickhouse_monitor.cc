@@ -40,6 +40,11 @@ std::string ClickHouseMonitor::not_ready_reason() const {
   return reason_;
 }
 
+ClickHouseState ClickHouseMonitor::state() const {
+  MutexLock lock(mutex_);
+  return state_;
+}
+
 std::string ClickHouseMonitor::server_version() const {
   MutexLock lock(mutex_);
   return version_;
@@ -61,6 +66,7 @@ bool ClickHouseMonitor::wait_for_next() {
 
 void ClickHouseMonitor::ask() {
   std::string reason, version;
+  auto state = ClickHouseState::kAnswers;
   try {
     const InFlight in_flight(queries_in_flight_);
     const auto asked = std::chrono::system_clock::now();
@@ -75,11 +81,15 @@ void ClickHouseMonitor::ask() {
     }
   } catch (const std::exception& error) {
     reason = std::string("ClickHouse: ") + error.what();
+    const auto* answer = dynamic_cast<const ClickHouseError*>(&error);
+    state = answer != nullptr && answer->code() != 0 ? ClickHouseState::kRefuses
+                                                     : ClickHouseState::kUnreachable;
   }
   std::string before;
   {
     MutexLock lock(mutex_);
     before = std::exchange(reason_, reason);
+    state_ = state;
     if (!version.empty()) version_ = version;
   }
   if (reason.empty() && !before.empty()) {

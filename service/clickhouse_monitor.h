@@ -16,6 +16,8 @@
 
 namespace millrace {
 
+enum class ClickHouseState { kAnswers, kRefuses, kUnreachable };  // kRefuses: us, with a code
+
 // start() and stop() by one thread; the rest thread-safe.
 class ClickHouseMonitor {
  public:
@@ -28,6 +30,7 @@ class ClickHouseMonitor {
   void stop();
   // Empty while ClickHouse answers; else what it said last.
   std::string not_ready_reason() const;
+  ClickHouseState state() const;
   std::string server_version() const;  // empty before the first answer
   const Gauge& queries_in_flight() const noexcept { return queries_in_flight_; }
 
@@ -44,6 +47,7 @@ class ClickHouseMonitor {
   CondVar wake_;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::string reason_ GUARDED_BY(mutex_) = "ClickHouse: not asked yet";
+  ClickHouseState state_ GUARDED_BY(mutex_) = ClickHouseState::kUnreachable;
   std::string version_ GUARDED_BY(mutex_);
   std::string clock_warning_;  // the last one; of the thread
   std::thread thread_;

@@ -59,9 +59,9 @@ void fill_closed(const StatusSnapshot& s, Samples& out) {
 }
 
 void fill_limiting_stage(const StatusSnapshot& s, Samples& out) {
-  for (std::size_t i = 0; i < kStages; ++i) {
-    const auto stage = static_cast<Stage>(i);
-    out.add({to_string(stage)}, stage == s.limiting_stage ? 1 : 0);
+  for (std::size_t i = 0; i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    out.add({to_string(limit)}, limit == s.limit ? 1 : 0);
   }
 }
 
@@ -121,8 +121,9 @@ std::vector<MetricDeclaration> process_metrics() {
        "sources.",
        fill_operations},
       {"millrace_limiting_stage", Gauge, "stage",
-       "1 for the stage that limits the flow now, else 0; `source` also while nothing arrives.",
-       fill_limiting_stage, "`/status` names the setting to raise."},
+       "1 for what limits the flow now, else 0: `unreachable`, `waiting` (for somebody to act) and "
+       "`paused` come before the stages; `source` also while nothing arrives.",
+       fill_limiting_stage, "`/status` says what to do, and which setting to raise."},
       {"process_cpu_seconds_total", Counter, "", "User and system CPU time spent.",
        one([](const StatusSnapshot& s) { return s.process.cpu_seconds; })},
       {"process_resident_memory_bytes", Gauge, "", "Resident memory.",

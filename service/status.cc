@@ -8,8 +8,6 @@
 #include <fstream>
 #include <tuple>
 
-#include "service/bottleneck.h"
-
 namespace millrace {
 namespace {
 
@@ -160,6 +158,29 @@ ProcessSnapshot gather_process() {
   return process;
 }
 
+// A failure of the network that should pass by itself: no answer, or none of ClickHouse's.
+bool unreachable(const LaneStatus& lane) {
+  const LaneWait& wait = lane.wait;
+  return lane.waiting && wait.disposition == Disposition::kRetry && wait.code == 0 &&
+         wait.reason != "pool_timeout" && wait.reason != "internal_error";
+}
+
+Obstacles obstacles_of(const StatusSnapshot& snapshot, ClickHouseState clickhouse) {
+  Obstacles found;
+  found.unreachable = clickhouse == ClickHouseState::kUnreachable;
+  found.waiting = clickhouse == ClickHouseState::kRefuses;
+  found.pipelines = snapshot.pipelines.size();
+  for (const PipelineSnapshot& pipeline : snapshot.pipelines) {
+    if (!pipeline.not_ready.empty()) found.unreachable = true;
+    if (pipeline.paused) ++found.paused_pipelines;
+    for (const LaneStatus& lane : pipeline.lanes) {
+      if (unreachable(lane)) found.unreachable = true;
+      if (lane.waiting && lane.wait.disposition != Disposition::kRetry) found.waiting = true;
+    }
+  }
+  return found;
+}
+
 }  // namespace
 
 std::optional<std::int64_t> lag(const LaneStatus& lane) {
@@ -189,11 +210,12 @@ StatusSnapshot StatusGatherer::gather(SteadyTime now) {
     snapshot.commits_in_flight += snapshot.pipelines.back().source.commits_in_flight;
   }
   snapshot.process = gather_process();
-  snapshot.limiting_stage = update_limiting_stage(snapshot, now);
+  snapshot.limit = what_limits(obstacles_of(snapshot, call(sources_.clickhouse)),
+                               update_limiting_stage(snapshot, now));
   return snapshot;
 }
 
-Stage StatusGatherer::update_limiting_stage(const StatusSnapshot& snapshot, SteadyTime now) {
+Limit StatusGatherer::update_limiting_stage(const StatusSnapshot& snapshot, SteadyTime now) {
   std::array<double, kStages> total{};
   for (const PipelineSnapshot& pipeline : snapshot.pipelines) {
     for (const TableSnapshot& table : pipeline.tables) {

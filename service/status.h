@@ -20,6 +20,8 @@
 #include "pipeline/stats.h"
 #include "pipeline/table_target.h"
 #include "pipeline/worker_pool.h"
+#include "service/bottleneck.h"
+#include "service/clickhouse_monitor.h"
 #include "service/config_reload.h"
 #include "transport/http_session_pool.h"
 
@@ -90,7 +92,7 @@ struct StatusSnapshot {
   HttpSessionPoolOptions http_session_options;
   ProcessSnapshot process;
   ReloadState reload;
-  Stage limiting_stage = Stage::kSource;
+  Limit limit = Limit::kSource;
 
   bool ready() const noexcept { return not_ready.empty(); }
 };
@@ -115,6 +117,7 @@ struct StatusSources {
   const HttpSessionPool* http_sessions = nullptr;
   const Gauge* queries_in_flight = nullptr;  // those that no worker asks; may be null
   std::function<std::vector<std::string>()> not_ready_reasons;  // of the whole process
+  std::function<ClickHouseState()> clickhouse = nullptr;
   std::function<ReloadState()> reload = nullptr;
   std::vector<PipelineSources> pipelines;
 };
@@ -133,7 +136,7 @@ class StatusGatherer {
   StatusSnapshot gather(SteadyTime now);
 
  private:
-  Stage update_limiting_stage(const StatusSnapshot& snapshot, SteadyTime now);
+  Limit update_limiting_stage(const StatusSnapshot& snapshot, SteadyTime now);
 
   const StatusSources sources_;
   const SystemTime started_;
@@ -142,7 +145,7 @@ class StatusGatherer {
   Mutex mutex_;
   SteadyTime window_start_ GUARDED_BY(mutex_);
   std::array<double, kStages> window_start_seconds_ GUARDED_BY(mutex_){};
-  Stage limiting_stage_ GUARDED_BY(mutex_) = Stage::kSource;
+  Limit limiting_stage_ GUARDED_BY(mutex_) = Limit::kSource;
 };
 
 std::string to_json(const StatusSnapshot& snapshot);

@@ -1,7 +1,6 @@
 #include <ctime>
 
 #include "pipeline/advice.h"
-#include "service/bottleneck.h"
 #include "service/json_writer.h"
 #include "service/status.h"
 
@@ -231,8 +230,8 @@ std::string to_json(const StatusSnapshot& snapshot) {
   json.member("ready", snapshot.ready());
   write_strings(json, "not_ready", snapshot.not_ready);
   json.key("limiting_stage").begin_object();
-  json.member("stage", to_string(snapshot.limiting_stage));
-  json.member("advice", limiting_stage_advice(snapshot.limiting_stage)).end_object();
+  json.member("stage", to_string(snapshot.limit));
+  json.member("advice", limit_advice(snapshot.limit)).end_object();
   json.key("operations_in_flight").begin_object();
   json.member("insert", snapshot.inserts_in_flight).member("query", snapshot.queries_in_flight);
   json.member("commit", snapshot.commits_in_flight).end_object();

@@ -283,6 +283,22 @@ TEST_F(WorkerTest, TimeOfEachStageIsCounted) {
   }
 }
 
+// What is tried in vain again and again would look as if it limited the flow.
+TEST_F(WorkerTest, OnlyInsertsThatAreAcknowledgedCountAsTimeOfAStage) {
+  std::vector<std::uint64_t> encoded;
+  const auto note_and_fail = [&] {
+    encoded.push_back(
+        target_->stats->stage_nanoseconds[static_cast<std::size_t>(Stage::kEncode)].value());
+    throw NetworkError(NetworkError::Kind::kConnect, "refused", false);
+  };
+  for (int i = 0; i < 3; ++i) script_->then(note_and_fail);
+  push({0, 1});
+  run_until_position(1);
+  EXPECT_EQ(encoded, (std::vector<std::uint64_t>{0, 0, 0}));
+  EXPECT_GT(target_->stats->stage_nanoseconds[static_cast<std::size_t>(Stage::kEncode)].value(),
+            0u);
+}
+
 TEST_F(WorkerTest, StatusSaysWhatTheWorkerIsDoing) {
   Worker worker(3, queue_, std::make_unique<testing::FakeSender>(script_), retry_, budget_, stats_,
                 log_.sink());

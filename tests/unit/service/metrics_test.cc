@@ -265,8 +265,11 @@ TEST(Metrics, EnumerationsHaveOneSampleForEachValueEvenBeforeItHappened) {
     EXPECT_EQ(sample("millrace_stage_seconds_total{pipeline=\"p\",table=\"db.events\",stage=\"" +
                      stage + "\"}"),
               0.5 + static_cast<double>(i));
-    EXPECT_EQ(sample("millrace_limiting_stage{stage=\"" + stage + "\"}"),
-              static_cast<Stage>(i) == Stage::kSessionWait ? 1 : 0);
+  }
+  for (std::size_t i = 0; i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    EXPECT_EQ(sample("millrace_limiting_stage{stage=\"" + std::string(to_string(limit)) + "\"}"),
+              limit == Limit::kSessionWait ? 1 : 0);
   }
   for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) {
     const std::string reason(to_string(static_cast<HttpSessionCloseReason>(i)));

@@ -17,7 +17,7 @@ TEST(StatusJson, HasEveryPartOfTheSnapshot) {
   EXPECT_EQ(json["started"], "\"2023-11-14T22:13:20Z");
   EXPECT_EQ(json["uptime_seconds"], "90");
   EXPECT_EQ(json["ready"], "true");
-  EXPECT_EQ(json["limiting_stage.stage"], "\"" + std::string(to_string(Stage::kSessionWait)));
+  EXPECT_EQ(json["limiting_stage.stage"], "\"" + std::string(to_string(Limit::kSessionWait)));
   EXPECT_THAT(json["limiting_stage.advice"], HasSubstr("clickhouse.pool.hard_limit"));
   EXPECT_EQ(json["operations_in_flight.insert"], "1");
   EXPECT_EQ(json["budget.used_bytes"], "13");

@@ -126,11 +126,11 @@ TEST(StatusGatherer, TheLimitingStageIsJudgedOverSecondsNotOverTheTimeBetweenTwo
         static_cast<std::uint64_t>(time.count()));
   };
   spend(Stage::kSend, 8s);
-  EXPECT_EQ(gatherer.gather(start + 1s).limiting_stage, Stage::kSource) << "nothing judged yet";
-  EXPECT_EQ(gatherer.gather(start + 10s).limiting_stage, Stage::kSend);
+  EXPECT_EQ(gatherer.gather(start + 1s).limit, Limit::kSource) << "nothing judged yet";
+  EXPECT_EQ(gatherer.gather(start + 10s).limit, Limit::kSend);
   spend(Stage::kEncode, 3s);  // less than was sent before, but more in this window
-  EXPECT_EQ(gatherer.gather(start + 11s).limiting_stage, Stage::kSend) << "too soon";
-  EXPECT_EQ(gatherer.gather(start + 20s).limiting_stage, Stage::kEncode);
+  EXPECT_EQ(gatherer.gather(start + 11s).limit, Limit::kSend) << "too soon";
+  EXPECT_EQ(gatherer.gather(start + 20s).limit, Limit::kEncode);
 }
 
 TEST(Lag, IsUnknownWithoutTheEndAndNeverNegative) {

@@ -197,7 +197,7 @@ StatusSnapshot filled_snapshot() {
   s.http_sessions.wait_seconds = 2.5;
   for (std::size_t i = 0; i < kHttpSessionCloseReasons; ++i) s.http_sessions.closed[i] = 30 + i;
   s.process = {.cpu_seconds = 3.5, .resident_bytes = 4096, .open_fds = 7, .max_fds = 1024};
-  s.limiting_stage = Stage::kSessionWait;
+  s.limit = Limit::kSessionWait;
   s.reload = {.last_successful = false, .last_success = s.started};
   PipelineSnapshot& pipeline = s.pipelines.emplace_back();
   pipeline.name = "p", pipeline.delivery = "auto", pipeline.paused = true;
