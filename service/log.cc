@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "service/json_writer.h"
+#include "service/terminal.h"
 
 namespace millrace {
 namespace {
@@ -33,21 +34,7 @@ std::string format_time(std::chrono::system_clock::time_point time) {
 }
 
 // Without anything that could begin a line or steer a terminal.
-std::string one_line(std::string_view text) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string line;
-  for (const char c : to_valid_utf8(text)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\n') {
-      line += "\\n";
-    } else if (byte < 0x20 || byte == 0x7f) {
-      line += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
-    } else {
-      line += c;
-    }
-  }
-  return line;
-}
+std::string one_line(std::string_view text) { return escape_for_line(to_valid_utf8(text)); }
 
 // A field's value, in quotes where its end could not be seen.
 std::string quoted_if_needed(const std::string& text) {
@@ -142,7 +129,8 @@ class Logger::Output {
   spdlog::logger logger_;
 };
 
-Logger::Logger(const LogConfig& config) : Logger(config, std::cerr, ::isatty(STDERR_FILENO) == 1) {}
+Logger::Logger(const LogConfig& config)
+    : Logger(config, unguarded_stderr(), ::isatty(STDERR_FILENO) == 1) {}
 
 Logger::Logger(const LogConfig& config, std::ostream& out, bool terminal)
     : json_(config.format == LogFormat::kJson || (config.format == LogFormat::kAuto && !terminal)),
@@ -161,8 +149,12 @@ void Logger::log(const LogEvent& event, SteadyTime now) {
   }
   if (!decision.write) return;
   const auto time = std::chrono::system_clock::now();
-  output_->write(json_ ? format_json(event, time, decision.left_out)
-                       : format_text(event, time, decision.left_out, colour_));
+  if (!json_) {
+    output_->write(format_text(event, time, decision.left_out, colour_));
+    return;
+  }
+  const std::string line = format_json(event, time, decision.left_out);
+  output_->write(colour_ ? escape_for_terminal(line) : line);
 }
 
 void Logger::set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }

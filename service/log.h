@@ -75,7 +75,7 @@ class Logger {
 
  private:
   class Output;
-  const bool json_, colour_;
+  const bool json_, colour_;  // colour_: to a terminal
   std::atomic<LogLevel> level_;
   Mutex mutex_;
   LogRateLimit limit_ GUARDED_BY(mutex_);

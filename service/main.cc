@@ -1,11 +1,13 @@
 // The command line: arguments in, exit code out.
 #include <malloc.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
 #include <iostream>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "service/commands/admin.h"
 #include "service/commands/commands.h"
 #include "service/commands/manual.h"
+#include "service/terminal.h"
 #include "service/version.h"
 
 namespace {
@@ -29,6 +32,9 @@ constexpr char kFooter[] = R"(Exit codes:
   4  a second signal: stopped at once; what was not committed will be read again
   130, 143, 129  query or insert was interrupted by SIGINT, SIGTERM or SIGHUP
 Signals: SIGTERM or SIGINT drains, a second one stops at once.)";
+
+constexpr char kRawHelp[] =
+    "Bytes as they are on a terminal, too: control characters in them can steer it.";
 
 struct Arguments {
   std::string config_file;
@@ -174,6 +180,7 @@ void add_query(CLI::App& app, Arguments& arguments) {
   command->add_option("-o,--output", query.output,
                       "A file, which appears only when the result is whole; compressed if its "
                       "name ends in .gz, .zst ... A device or a pipe is written straight into.");
+  command->add_flag("--raw", query.raw, kRawHelp);
   command
       ->add_option(
           "--external", query.external,
@@ -225,9 +232,10 @@ void add_dead_letters(CLI::App& app, Arguments& arguments) {
     sub->callback([&letters, action] { letters.action = action; });
     return sub;
   };
-  add("list", Action::kList, "One line each.")
-      ->add_flag("--json", letters.json, "As JSON lines, payloads included.");
-  add("show", Action::kShow, "All that is known of each.");
+  CLI::App* list = add("list", Action::kList, "One line each.");
+  list->add_flag("--json", letters.json, "As JSON lines, payloads included.");
+  CLI::App* show = add("show", Action::kShow, "All that is known of each.");
+  for (CLI::App* sub : {list, show}) sub->add_flag("--raw", letters.raw, kRawHelp);
   add("replay", Action::kReplay,
       "Insert them, each under the token that it had; what is refused again stays.");
 }
@@ -248,6 +256,8 @@ void add_admin_commands(CLI::App& app, Arguments& arguments) {
 }
 
 int run(int argc, char** argv) {
+  std::optional<millrace::TerminalGuard> output(std::in_place, std::cout, STDOUT_FILENO);
+  const millrace::TerminalGuard errors(std::cerr, STDERR_FILENO);
   CLI::App app("Feeds ClickHouse from Kafka.", "millrace");
   app.footer(kFooter);
   app.set_version_flag(
@@ -278,6 +288,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kBadConfig;
   }
+  if (arguments.dead_letters.raw) output.reset();
   try {
     if (app.got_subcommand("query")) return query(arguments);
     if (app.got_subcommand("insert")) return insert(arguments);
@@ -308,6 +319,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
+    const millrace::TerminalGuard errors(std::cerr, STDERR_FILENO);
     std::cerr << "millrace: " << error.what() << "\n";
     return static_cast<int>(ExitCode::kFailure);
   }

@@ -41,6 +41,7 @@ struct QueryArguments {
   std::string format;                 // empty: by the output
   std::string output;                 // a file; empty or "-": standard output
   std::vector<std::string> external;  // file:structure[:format]
+  bool raw = false;                   // to a terminal as it is, see terminal.h
 };
 
 // Runs one statement and streams its result. Throws UsageError and ConfigError for what can't be
@@ -70,6 +71,7 @@ struct DeadLettersArguments {
   std::string since, until;  // a time, or how long ago
   bool all = false;          // those that were replayed, too
   bool json = false;
+  bool raw = false;  // to a terminal as it is, see terminal.h
 };
 
 // What the pipelines of the configuration have put aside. Throws as query() does. One that is

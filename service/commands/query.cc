@@ -13,6 +13,7 @@
 #include "service/commands/formats.h"
 #include "service/commands/interrupt.h"
 #include "service/commands/progress_line.h"
+#include "service/terminal.h"
 #include "transport/client.h"
 #include "transport/format_header.h"
 
@@ -129,6 +130,30 @@ Codec coding_of_output(const QueryArguments& arguments) {
   return codec;
 }
 
+// The result on standard output: on a terminal it can't steer it.
+class StandardOutput {
+ public:
+  explicit StandardOutput(const QueryArguments& arguments)
+      : escaped_(!arguments.raw && ::isatty(STDOUT_FILENO) == 1) {}
+
+  // False when nobody reads it any more.
+  bool write(std::string_view bytes) {
+    if (!escaped_) return write_out(bytes);
+    std::string text;
+    text_.add(bytes, text);
+    return write_out(text);
+  }
+  void finish() {
+    std::string text;
+    text_.finish(text);
+    write_out(text);
+  }
+
+ private:
+  const bool escaped_;
+  TerminalText text_;
+};
+
 void stream_result(const QueryArguments& arguments, Codec coding, Client& client,
                    const std::string& sql, QueryOptions options) {
   // On a terminal that shows the result the line would stand in its way.
@@ -148,13 +173,15 @@ void stream_result(const QueryArguments& arguments, Codec coding, Client& client
     stream.save_as(arguments.output, 0, arrived, coding);
     return;
   }
+  StandardOutput output(arguments);
   while (const auto piece = stream.next_chunk()) {
     arrived(*piece);
-    if (!write_out(*piece)) {
+    if (!output.write(*piece)) {
       stream.close();
       return;
     }
   }
+  output.finish();
 }
 
 }  // namespace
