@@ -6,8 +6,8 @@ const kPauseMs = 1000;
 const kTimeoutMs = 5000;
 
 const history = new History();
-const button = document.getElementById('pause');
-let paused = false;
+const button = document.getElementById('refresh');
+let stopped = false; // by the one who looks; the pipelines go on
 let timer = null;
 
 async function ask() {
@@ -16,7 +16,7 @@ async function ask() {
     if (!response.ok) throw new Error(`/status answered ${response.status}`);
     const status = await response.json();
     history.add(status);
-    if (!paused) show(status, history);
+    if (!stopped) show(status, history);
   } catch (error) {
     showUnreachable(error);
   }
@@ -26,16 +26,15 @@ async function ask() {
 async function run() {
   clearTimeout(timer);
   timer = null;
-  if (paused || document.hidden) return;
+  if (stopped || document.hidden) return;
   await ask();
   clearTimeout(timer);
   timer = setTimeout(run, kPauseMs);
 }
 
 button.addEventListener('click', () => {
-  paused = !paused;
-  button.setAttribute('aria-pressed', String(paused));
-  button.textContent = paused ? 'Go on' : 'Pause';
+  stopped = !stopped;
+  button.textContent = stopped ? 'Refresh again' : 'Stop refreshing';
   run();
 });
 document.addEventListener('visibilitychange', run);

@@ -121,6 +121,12 @@ function summarize(status, rowsRate, lag) {
       'for somebody to act', 'waits');
   }
   if (waiting.length > 0) return showState('care', 'Trying again', 'after a failure that should pass', 'tries again');
+  const paused = status.pipelines.filter(pipeline => pipeline.paused).map(pipeline => pipeline.name);
+  if (paused.length > 0) {
+    const all = paused.length === status.pipelines.length;
+    return showState('care', all ? 'Paused' : `Paused: ${paused.join(', ')}`,
+      'by an operator, nothing is read; millrace resume reads on', 'paused');
+  }
   if (rowsRate > 0) return showState('well', 'Flowing', '', `${rate(rowsRate)} rows/s`);
   return lag > 0 ? showState('well', 'Starting to flow', '', 'starting') :
     showState('well', 'Idle', 'all that arrived is in ClickHouse', 'idle');
@@ -174,11 +180,11 @@ function showFlow(status, history) {
       s => sum(tables(s), table => table.inserted_blocks));
     return mean === null ? '' : `${duration(mean)} a block${word}`;
   };
-  const all = lanes(status), paused = all.filter(lane => lane.paused).length;
+  const all = lanes(status), held = all.filter(lane => lane.paused).length;
   const pool = status.http_sessions, budget = status.budget;
   fill(page, {
     messages_rate: rate(history.rate(s => sum(s.pipelines, p => p.source.messages))),
-    lanes: plural(all.length, 'lane') + (paused > 0 ? `, ${paused} paused` : ''),
+    lanes: plural(all.length, 'lane') + (held > 0 ? `, ${held} held back` : ''),
     consumed: time(['source'], ' to fill'),
     queued: count(status.queue.queued_blocks),
     parked: count(status.queue.parked_blocks),
@@ -203,7 +209,7 @@ function showFlow(status, history) {
   meter.setAttribute('aria-valuenow', share.toFixed(0));
   meter.firstElementChild.style.width = `${Math.min(100, share).toFixed(1)}%`;
   setState(meter, share >= 90 ? 'care' : 'well');
-  const stationOf = {source: '', session_wait: 'send'}; // `source`: all that arrives is inserted at once
+  const stationOf = {source: '', paused: 'source', session_wait: 'send'}; // `source`: all that arrives is inserted at once
   const limits = stationOf[status.limiting_stage.stage] ?? status.limiting_stage.stage;
   for (const stage of document.querySelectorAll('.flow > li')) {
     setState(stage, stage.dataset.stage === limits ? 'limits' : '');
@@ -226,9 +232,9 @@ function showTable(row, table, tableRate) {
   });
 }
 
-function showLane(row, lane) {
+function showLane(row, lane, pipeline) {
   const state = lane.ledger.difference !== 0 ? 'unaccounted' : lane.waiting ? 'waits' :
-    lane.paused ? 'paused' : lane.lag > 0 ? 'flows' : 'idle';
+    pipeline.paused ? 'paused' : lane.paused ? 'held back' : lane.lag > 0 ? 'flows' : 'idle';
   const alarming = state === 'unaccounted' ||
     (state === 'waits' && lane.waiting.disposition !== 'retry');
   setState(row, alarming ? 'alarm' : state === 'waits' ? 'care' : '');
@@ -244,7 +250,11 @@ function showLane(row, lane) {
 
 function showPipeline(part, pipeline, history) {
   const kDelivery = {auto: 'exactly once where the table allows it'};
-  fill(part, {name: pipeline.name, delivery: kDelivery[pipeline.delivery] ?? spoken(pipeline.delivery)});
+  fill(part, {
+    name: pipeline.name,
+    delivery: kDelivery[pipeline.delivery] ?? spoken(pipeline.delivery),
+    paused: pipeline.paused ? 'paused by an operator' : '',
+  });
   list(part.querySelector('.tables'), 'table-row', pipeline.tables, table => table.table, (row, table) => {
     const rowsIn = s => s.pipelines.find(p => p.name === pipeline.name)
       ?.tables.find(t => t.table === table.table)?.inserted_rows ?? 0;
@@ -254,7 +264,7 @@ function showPipeline(part, pipeline, history) {
   const chosen = new Set([...pipeline.lanes]
     .sort((a, b) => Boolean(b.waiting) - Boolean(a.waiting) || b.lag - a.lag).slice(0, kMostLanes));
   const shown = pipeline.lanes.filter(lane => chosen.has(lane));
-  list(part.querySelector('.lanes'), 'lane-row', shown, placeOf, showLane);
+  list(part.querySelector('.lanes'), 'lane-row', shown, placeOf, (row, lane) => showLane(row, lane, pipeline));
   const more = pipeline.lanes.length - shown.length;
   fill(part, {more_lanes: more > 0 ? `and ${plural(more, 'lane')} with less lag: see /status` : ''});
 }

@@ -82,6 +82,28 @@ TEST_F(PageTest, ALaneThatWaitsSaysWhyAndWhatToDoAndNothingOfItIsRunAsHtml) {
   millrace.stop();
 }
 
+TEST_F(PageTest, SaysThatAnOperatorHasPausedAPipelineAndHasNoPauseOfItsOwn) {
+  kafka().create_topic(name(), 1);
+  create_rows_table(clickhouse(), name(), 1000);
+  Millrace millrace(folder(), config());
+  millrace.start();
+  ASSERT_TRUE(eventually([&] { return millrace.metric("millrace_lanes") == 1; }, kPatience,
+                         "it has its lane"));
+  ASSERT_EQ(millrace.post("/pipelines/test/pause").status, 200);
+  produce_rows(kafka(), name(), 0, 10, 1);
+  ASSERT_TRUE(eventually([&] { return millrace.metric("millrace_lane_lag_messages") == 10; },
+                         kPatience, "it lags"));
+  const BrowserPage page = open(millrace);
+  EXPECT_EQ(page.warnings, "");
+  EXPECT_THAT(page.dom, HasSubstr("<body data-state=\"care\""));
+  EXPECT_THAT(page.dom, HasSubstr("data-field=\"state\">Paused<"));
+  EXPECT_THAT(page.dom, HasSubstr("data-field=\"paused\">paused by an operator<"));
+  EXPECT_THAT(page.dom, HasSubstr("data-field=\"limiting_stage\">paused<"));
+  EXPECT_THAT(page.dom, HasSubstr("id=\"refresh\">Stop refreshing<"));
+  EXPECT_THAT(page.dom, Not(HasSubstr(">Pause<")));
+  EXPECT_EQ(millrace.stop(), 0);
+}
+
 TEST_F(PageTest, SaysSoWhenItGetsNoAnswerAnyMoreAndKeepsTheLastOne) {
   StatusSnapshot snapshot;
   snapshot.version = "of the last answer";
