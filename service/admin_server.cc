@@ -1,145 +1,83 @@
 #include "service/admin_server.h"
 
-#include <Poco/Net/HTTPRequestHandler.h>
-#include <Poco/Net/HTTPRequestHandlerFactory.h>
-#include <Poco/Net/HTTPServerConnection.h>
-#include <Poco/Net/HTTPServerParams.h>
-#include <Poco/Net/HTTPServerRequest.h>
-#include <Poco/Net/HTTPServerResponse.h>
+#include <Poco/Net/HTTPBasicCredentials.h>
 #include <Poco/Net/ServerSocket.h>
-#include <Poco/Net/TCPServer.h>
-#include <Poco/ThreadPool.h>
 #include <Poco/URI.h>
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
-#include <map>
 #include <stdexcept>
-#include <thread>
 
+#include "service/admin_connections.h"
 #include "service/metrics.h"
 #include "service/page/page_files.h"
+#include "service/terminal.h"
 #include "transport/mutex.h"
 
 namespace millrace {
 namespace {
 
 namespace net = Poco::Net;
-using Poco::Net::HTTPResponse;
-using SteadyTime = std::chrono::steady_clock::time_point;
 
-constexpr int kThreads = 4;                    // a scraper, a probe, a person, and one to spare
-constexpr int kWaitingConnections = 64;        // above it a connection is closed at once
-constexpr std::size_t kMostBodyBytes = 65536;  // nothing here takes a body
-
-// The page may load nothing but its own files and /status, and be put into no other one.
-constexpr const char* kContentSecurityPolicy =
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-// The connections that hold a thread, each with the moment at which it is cut, whatever it does.
-// run() is one thread; thread-safe.
-//
-// Each has a descriptor of its own (dup): Poco closes its one when it likes, and shutting down a
-// number that meanwhile belongs to another connection would hit a stranger.
-class ConnectionTable {
- public:
-  explicit ConnectionTable(std::chrono::milliseconds timeout) : timeout_(timeout) {}
-
-  void add(const void* connection, int socket_fd) {
-    const int fd = ::fcntl(socket_fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0) throw std::runtime_error("admin server: out of file descriptors");
-    MutexLock lock(mutex_);
-    if (closed_) ::shutdown(fd, SHUT_RDWR);
-    entries_[connection] = {fd, std::chrono::steady_clock::now() + timeout_};
-    changed_.notify_all();
-  }
-  void remove(const void* connection) {
-    MutexLock lock(mutex_);
-    const auto found = entries_.find(connection);
-    ::close(found->second.fd);
-    entries_.erase(found);
-  }
-  // Cuts what is overdue, until close().
-  void run() {
-    MutexLock lock(mutex_);
-    while (!closed_) {
-      const SteadyTime next = cut_overdue();
-      if (next == SteadyTime::max()) {
-        changed_.wait(mutex_);
-      } else {
-        changed_.wait_until(mutex_, next);
-      }
-    }
-  }
-  void close() {
-    MutexLock lock(mutex_);
-    closed_ = true;
-    for (const auto& [connection, entry] : entries_) ::shutdown(entry.fd, SHUT_RDWR);
-    changed_.notify_all();
-  }
-
- private:
-  struct Entry {
-    int fd = -1;
-    SteadyTime deadline;
-  };
-  // The deadline of the next one.
-  SteadyTime cut_overdue() REQUIRES(mutex_) {
-    const SteadyTime now = std::chrono::steady_clock::now();
-    SteadyTime next = SteadyTime::max();
-    for (auto& [connection, entry] : entries_) {
-      if (entry.deadline <= now) {
-        ::shutdown(entry.fd, SHUT_RDWR);
-        entry.deadline = SteadyTime::max();
-      }
-      next = std::min(next, entry.deadline);
-    }
-    return next;
-  }
-
-  const std::chrono::milliseconds timeout_;
-  Mutex mutex_;
-  CondVar changed_;
-  bool closed_ GUARDED_BY(mutex_) = false;
-  std::map<const void*, Entry> entries_ GUARDED_BY(mutex_);
-};
+// As many as may come before we accept one: a probe must not have to knock twice.
+constexpr int kBacklog = 4096;
 
 constexpr char kJson[] = "application/json";
+constexpr char kLive[] = "/livez", kReady[] = "/readyz", kMetrics[] = "/metrics";
 
-struct Reply {
-  HTTPResponse::HTTPStatus status = HTTPResponse::HTTP_OK;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
-  std::string allow{};  // the methods that there are, where the request had another one
-};
+using Texts = std::vector<std::string>;
 
-Reply faults_reply(const std::vector<std::string>& faults, const char* when_none) {
+Reply faults_reply(const Texts& faults, const char* when_none) {
   if (faults.empty()) return {.body = when_none};
-  Reply reply{.status = HTTPResponse::HTTP_SERVICE_UNAVAILABLE, .body = {}};
+  Reply reply{.status = 503};
   for (const std::string& fault : faults) reply.body += fault + "\n";
   return reply;
 }
 
-std::string path_of(const std::string& uri) { return uri.substr(0, uri.find_first_of("?#")); }
+// Ready is, by default, who waits for an operator, too: but it says so.
+Reply ready_reply(const Texts& reasons, const Texts& waiting) {
+  Reply reply = faults_reply(reasons, "ready\n");
+  for (const std::string& each : waiting) reply.body += each + "\n";
+  return reply;
+}
 
 struct Page {
   std::string path;
   std::function<Reply()> make;
+  AdminAccess access = AdminAccess::kProtected;
 };
 
-// Immutable after construction.
+Texts allowed_hosts(const AdminConfig& config) {
+  Texts names = config.allowed_hosts;
+  names.push_back(config.host);  // the name that is configured is ours
+  return names;
+}
+
+// What a browser sends that was asked for a password: of any user.
+std::string bearer_of(const std::string& authorization) {
+  constexpr std::string_view kBasic = "Basic ";
+  if (!authorization.starts_with(kBasic)) return authorization;
+  return "Bearer " + net::HTTPBasicCredentials(authorization.substr(kBasic.size())).getPassword();
+}
+
+// What there is. Immutable after construction.
 class Pages {
  public:
-  explicit Pages(const AdminHandlers& handlers)
-      : pages_{{"/metrics",
+  Pages(const AdminConfig& config, const AdminHandlers& handlers)
+      : hosts_(allowed_hosts(config)),
+        protect_reads_(config.protect_reads),
+        pages_{{kMetrics,
                 [handlers] {
                   return Reply{.content_type = kMetricsContentType, .body = handlers.metrics()};
-                }},
-               {"/livez", [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); }},
-               {"/readyz",
-                [handlers] { return faults_reply(handlers.ready_reasons(), "ready\n"); }},
+                },
+                AdminAccess::kOpen},
+               {kLive, [handlers] { return faults_reply(handlers.live_faults(), "ok\n"); },
+                AdminAccess::kOpen},
+               {kReady,
+                [handlers] {
+                  return ready_reply(handlers.ready_reasons(),
+                                     handlers.waiting ? handlers.waiting() : Texts{});
+                },
+                AdminAccess::kOpen},
                {"/status",
                 [handlers] { return Reply{.content_type = kJson, .body = handlers.status()}; }}},
         actions_(handlers.actions) {
@@ -150,144 +88,94 @@ class Pages {
     }
   }
 
-  Reply get(const std::string& uri) const {
-    const std::string path = path_of(uri);
+  Reply make(const AdminRequest& request, const std::string& peer) const {
+    try {
+      const std::string host = request.header("host");
+      if (!host_allowed(host, hosts_)) return host_reply(host);
+      if (request.method == "GET" || request.method == "HEAD") return get(request, peer);
+      if (request.method == "POST") return post(request, peer);
+      return other(std::string(request.path()));
+    } catch (const std::exception& error) {
+      return {.status = 500, .body = std::string("a bug in millrace: ") + error.what() + "\n"};
+    }
+  }
+
+ private:
+  Reply get(const AdminRequest& request, const std::string& peer) const {
+    const std::string path(request.path());
     if (is_admin_action(path)) return method_reply("only POST\n", "POST");
     for (const Page& page : pages_) {
-      if (path == page.path) return page.make();
+      if (path != page.path) continue;
+      if (!protect_reads_ || page.access == AdminAccess::kOpen) return page.make();
+      AdminCaller caller = caller_of(request, peer);
+      caller.authorization = bearer_of(caller.authorization);
+      const auto refused = refusal(caller, token());
+      return refused ? to_reply(*refused, "Basic realm=\"millrace\"") : page.make();
     }
-    Reply reply{.status = HTTPResponse::HTTP_NOT_FOUND, .body = "not found; there is\n"};
+    Reply reply{.status = 404, .body = "not found; there is\n"};
     for (const Page& page : pages_) reply.body += page.path + "\n";
     for (const std::string& action : admin_action_paths()) reply.body += "POST " + action + "\n";
     return reply;
   }
 
   // What may be changed, and by whom, is decided elsewhere.
-  Reply post(const std::string& uri, const AdminCaller& caller) const {
-    const std::string path = path_of(uri);
+  Reply post(const AdminRequest& request, const std::string& peer) const {
+    const std::string path(request.path());
     if (!is_admin_action(path)) return other(path);
-    if (const auto refused = refusal(caller, actions_.token ? actions_.token() : ""))
-      return to_reply(*refused);
+    if (const auto refused = refusal(caller_of(request, peer), token()))
+      return to_reply(*refused, "Bearer");
     AdminQuery query;
-    for (auto& [name, value] : Poco::URI(uri).getQueryParameters()) query[name] = value;
+    for (auto& [name, value] : Poco::URI(request.uri).getQueryParameters()) query[name] = value;
     return to_reply(carry_out(actions_, path, query));
   }
   // Neither read nor changed: a method that nothing here has.
-  Reply other(const std::string& uri) const {
-    return is_admin_action(path_of(uri)) ? method_reply("only POST\n", "POST")
-                                         : method_reply("only GET and HEAD\n", "GET, HEAD");
+  static Reply other(const std::string& path) {
+    return is_admin_action(path) ? method_reply("only POST\n", "POST")
+                                 : method_reply("only GET and HEAD\n", "GET, HEAD");
   }
 
- private:
-  static Reply to_reply(const AdminReply& reply) {
-    return {.status = static_cast<HTTPResponse::HTTPStatus>(reply.status),
-            .content_type = kJson,
-            .body = reply.json + "\n"};
+  std::string token() const { return actions_.token ? actions_.token() : ""; }
+  static AdminCaller caller_of(const AdminRequest& request, const std::string& peer) {
+    return {.address = peer,
+            .authorization = request.header("authorization"),
+            .origin = request.header("origin")};
+  }
+  static Reply to_reply(const AdminReply& reply, const char* authenticate = "") {
+    Reply made{.status = reply.status, .content_type = kJson, .body = reply.json + "\n"};
+    if (reply.status == 401) made.headers.emplace_back("WWW-Authenticate", authenticate);
+    return made;
   }
   static Reply method_reply(const char* text, const char* allow) {
-    return {.status = HTTPResponse::HTTP_METHOD_NOT_ALLOWED, .body = text, .allow = allow};
+    return {.status = 405, .body = text, .headers = {{"Allow", allow}}};
+  }
+  static Reply host_reply(const std::string& host) {
+    return {.status = 403,
+            .body = "the host \"" + escape_for_line(host) +
+                    "\" is none of ours: ask by address, or put it into `admin.allowed_hosts`\n"};
   }
 
+  const Texts hosts_;
+  const bool protect_reads_;
   std::vector<Page> pages_;
   const AdminActions actions_;
 };
 
-// False when there is more than anybody has a reason to send. A connection that is closed with
-// something unread in it is reset, and the reply is lost with it.
-bool read_body(net::HTTPServerRequest& request) {
-  if (!request.hasContentLength() && !request.getChunkedTransferEncoding()) return true;
-  std::istream& body = request.stream();
-  for (std::size_t bytes = 0; body.get() != std::istream::traits_type::eof(); ++bytes) {
-    if (bytes == kMostBodyBytes) return false;
+// Those who ask the same at the same time can have the same answer, but where something changes.
+std::string same_text(const AdminRequest& request) {
+  if (request.method != "GET") return "";
+  std::string text = request.uri;
+  for (const char* name : {"host", "authorization", "accept-encoding", "origin"}) {
+    text.append("\n").append(request.header(name));
   }
-  return true;
+  return text;
 }
-
-class PageHandler : public net::HTTPRequestHandler {
- public:
-  explicit PageHandler(const Pages& pages) : pages_(pages) {}
-
-  void handleRequest(net::HTTPServerRequest& request, net::HTTPServerResponse& response) override {
-    const Reply reply = read_body(request)
-                            ? make(request)
-                            : Reply{.status = HTTPResponse::HTTP_REQUESTENTITYTOOLARGE,
-                                    .body = "no body, please\n"};
-    response.setStatusAndReason(reply.status);
-    if (!reply.allow.empty()) response.set("Allow", reply.allow);
-    if (reply.status == HTTPResponse::HTTP_UNAUTHORIZED) response.set("WWW-Authenticate", "Bearer");
-    response.setContentType(reply.content_type);
-    response.set("Cache-Control", "no-store");
-    response.set("X-Content-Type-Options", "nosniff");
-    response.set("Content-Security-Policy", kContentSecurityPolicy);
-    response.sendBuffer(reply.body.data(), reply.body.size());  // leaves the body out for HEAD
-  }
-
- private:
-  Reply make(const net::HTTPServerRequest& request) const {
-    const std::string& method = request.getMethod();
-    const std::string& uri = request.getURI();
-    try {
-      if (method == net::HTTPRequest::HTTP_GET || method == net::HTTPRequest::HTTP_HEAD)
-        return pages_.get(uri);
-      if (method != net::HTTPRequest::HTTP_POST) return pages_.other(uri);
-      return pages_.post(uri, {.address = request.clientAddress().host().toString(),
-                               .authorization = request.get("Authorization", ""),
-                               .origin = request.get("Origin", "")});
-    } catch (const std::exception& error) {
-      return {.status = HTTPResponse::HTTP_INTERNAL_SERVER_ERROR,
-              .body = std::string("a fault in millrace: ") + error.what() + "\n"};
-    }
-  }
-
-  const Pages& pages_;
-};
-
-class PageHandlerFactory : public net::HTTPRequestHandlerFactory {
- public:
-  explicit PageHandlerFactory(const Pages& pages) : pages_(pages) {}
-  net::HTTPRequestHandler* createRequestHandler(const net::HTTPServerRequest&) override {
-    return new PageHandler(pages_);
-  }
-
- private:
-  const Pages& pages_;
-};
-
-class Connection : public net::HTTPServerConnection {
- public:
-  Connection(const net::StreamSocket& client, const net::HTTPServerParams::Ptr& params,
-             const net::HTTPRequestHandlerFactory::Ptr& handlers, ConnectionTable& table)
-      : HTTPServerConnection(client, params, handlers), table_(table) {
-    table_.add(this, client.impl()->sockfd());
-  }
-  ~Connection() override { table_.remove(this); }
-
- private:
-  ConnectionTable& table_;
-};
-
-class ConnectionFactory : public net::TCPServerConnectionFactory {
- public:
-  ConnectionFactory(net::HTTPServerParams::Ptr params, net::HTTPRequestHandlerFactory::Ptr handlers,
-                    ConnectionTable& table)
-      : params_(std::move(params)), handlers_(std::move(handlers)), table_(table) {}
-
-  net::TCPServerConnection* createConnection(const net::StreamSocket& client) override {
-    return new Connection(client, params_, handlers_, table_);
-  }
-
- private:
-  const net::HTTPServerParams::Ptr params_;
-  const net::HTTPRequestHandlerFactory::Ptr handlers_;
-  ConnectionTable& table_;
-};
 
 net::ServerSocket listen_on(const AdminConfig& config) {
   try {
     net::ServerSocket socket;
     // Reuse the address after a restart, but never share the port with another process.
     socket.bind(net::SocketAddress(config.host, config.port), true, false);
-    socket.listen(kWaitingConnections);
+    socket.listen(kBacklog);
     return socket;
   } catch (const Poco::Exception& error) {
     throw std::runtime_error("admin.listen: cannot listen on " + config.host + ":" +
@@ -296,19 +184,37 @@ net::ServerSocket listen_on(const AdminConfig& config) {
   }
 }
 
+std::size_t most_descriptors() {
+  rlimit limit{};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
 }  // namespace
 
 struct AdminServer::Impl {
   Impl(AdminConfig given, const AdminHandlers& handlers, std::chrono::milliseconds limit)
-      : config(std::move(given)), pages(handlers), connections(limit) {}
+      : config(std::move(given)), pages(config, handlers), timeout(limit) {}
+
+  AdminAnswers answers() const {
+    return {.urgent =
+                [](const AdminRequest& request) {
+                  return request.path() == kLive || request.path() == kReady;
+                },
+            .same = same_text,
+            .answer =
+                [this](const AdminRequest& request, const std::string& peer) {
+                  Reply reply = pages.make(request, peer);
+                  compress(reply, request);
+                  return to_bytes(reply, request.method);
+                }};
+  }
 
   const AdminConfig config;
   const Pages pages;
-  ConnectionTable connections;
-  Poco::ThreadPool threads{"admin", 1, kThreads};
+  const std::chrono::milliseconds timeout;
   mutable Mutex mutex;
-  std::thread cutter GUARDED_BY(mutex);
-  std::unique_ptr<net::TCPServer> server GUARDED_BY(mutex);
+  std::unique_ptr<net::ServerSocket> socket GUARDED_BY(mutex);
+  std::unique_ptr<AdminConnections> connections GUARDED_BY(mutex);
   std::uint16_t port GUARDED_BY(mutex) = 0;
 };
 
@@ -321,27 +227,17 @@ AdminServer::~AdminServer() { stop(); }
 void AdminServer::start() {
   MutexLock lock(impl_->mutex);
   if (impl_->port != 0) throw std::logic_error("AdminServer::start: a second time");
-  const net::ServerSocket socket = listen_on(impl_->config);
-  net::HTTPServerParams::Ptr params = new net::HTTPServerParams;
-  params->setMaxThreads(kThreads);
-  params->setMaxQueued(kWaitingConnections);
-  params->setKeepAlive(false);
-  impl_->server = std::make_unique<net::TCPServer>(
-      new ConnectionFactory(params, new PageHandlerFactory(impl_->pages), impl_->connections),
-      impl_->threads, socket, params);
-  impl_->cutter = std::thread([&connections = impl_->connections] { connections.run(); });
-  impl_->server->start();
-  impl_->port = socket.address().port();
+  impl_->socket = std::make_unique<net::ServerSocket>(listen_on(impl_->config));
+  impl_->connections = std::make_unique<AdminConnections>(
+      impl_->socket->impl()->sockfd(), impl_->answers(),
+      admin_connection_limits(most_descriptors()), impl_->timeout);
+  impl_->port = impl_->socket->address().port();
 }
 
 void AdminServer::stop() {
   MutexLock lock(impl_->mutex);
-  if (!impl_->server) return;
-  impl_->server->stop();
-  impl_->connections.close();
-  impl_->cutter.join();
-  impl_->threads.joinAll();
-  impl_->server.reset();
+  impl_->connections.reset();
+  impl_->socket.reset();
 }
 
 std::uint16_t AdminServer::port() const {

@@ -1,10 +1,10 @@
-// The admin port: /metrics, /livez, /readyz, /status and the page that shows it, over HTTP/1.1
-// by Poco.
+// The admin port: /metrics, /livez, /readyz, /status and the page that shows it, over HTTP/1.1.
 //
 // Meant for a scraper, an orchestrator's probes and people. GET changes nothing and is open to
-// whoever reaches the port; POST changes something, see admin_actions.h. A few threads and a
-// bounded line of waiting connections are all it may cost, one request a connection. No client can
-// keep a thread for longer than the time-out: its connection is cut then, whatever it does.
+// everybody who reaches the port by an address or a name that is ours (admin_http.h), but for
+// /status and the page where `admin.protect_reads` wants the token. POST changes something, see
+// admin_actions.h. What clients may cost, and that none keeps a probe waiting, is the business of
+// admin_connections.h.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,18 @@
 
 namespace millrace {
 
-// Called on the server's threads, several at a time; what they throw becomes a 500.
+// kOpen: needs no token, whatever `admin.protect_reads` says: probes, and the metrics, which hold
+// names and numbers but no words of messages or servers.
+enum class AdminAccess { kOpen, kProtected };
+
+// Called on the server's threads, several at a time; what they throw becomes a 500. The probes'
+// (live_faults, ready_reasons, waiting) must take no time.
 struct AdminHandlers {
-  std::function<std::string()> metrics;                     // text format of Prometheus
-  std::function<std::string()> status;                      // JSON
-  std::function<std::vector<std::string>()> live_faults;    // empty: alive
-  std::function<std::vector<std::string>()> ready_reasons;  // why it is not ready; empty: ready
+  std::function<std::string()> metrics;                         // text format of Prometheus
+  std::function<std::string()> status;                          // JSON
+  std::function<std::vector<std::string>()> live_faults;        // empty: alive
+  std::function<std::vector<std::string>()> ready_reasons;      // why it is not ready; empty: ready
+  std::function<std::vector<std::string>()> waiting = nullptr;  // ready, but for an operator
   AdminActions actions{};
 };
 

@@ -15,6 +15,7 @@
 #include "service/supervisor.h"
 #include "service/target_catalog.h"
 #include "service/version.h"
+#include "service/waiting_reasons.h"
 
 namespace millrace {
 namespace {
@@ -119,6 +120,7 @@ struct Application::Parts {
   void set_log_level(const std::string& level);
   void apply(const Config& before, const Config& after);
   std::vector<std::string> not_ready_reasons() const;
+  std::vector<std::string> waiting() const;
   std::vector<std::string> faults() const;
 
   ReloadResult reload();
@@ -162,8 +164,20 @@ std::vector<std::string> Application::Parts::not_ready_reasons() const {
       reasons.push_back("pipeline " + each.pipeline->name() + ": " + std::move(reason));
     }
   }
+  if (!config.admin.ready_while_waiting) {
+    for (std::string& reason : waiting()) reasons.push_back(std::move(reason));
+  }
   if (end.ending() != Ending::kNone) reasons.push_back("draining");
   return reasons;
+}
+
+std::vector<std::string> Application::Parts::waiting() const {
+  std::vector<std::string> all;
+  for (const auto& each : pipelines) {
+    for (std::string& reason : waiting_reasons(each.pipeline->name(), each.pipeline->lanes()))
+      all.push_back(std::move(reason));
+  }
+  return all;
 }
 
 std::vector<std::string> Application::Parts::faults() const {
@@ -187,6 +201,7 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
   sources.http_sessions = &http_sessions;
   sources.queries_in_flight = &monitor.queries_in_flight();
   sources.not_ready_reasons = [this] { return not_ready_reasons(); };
+  sources.clickhouse = [this] { return monitor.state(); };
   sources.reload = [this] { return reloader.state(); };
   for (const auto& each : pipelines) {
     PipelineSources pipeline;
@@ -201,13 +216,16 @@ StatusSources Application::Parts::status_sources(const std::string& config_file)
   }
   return sources;
 }
-  sources.clickhouse = [this] { return monitor.state(); };
 
 AdminHandlers Application::Parts::admin_handlers() {
   return {.metrics = [this] { return render_metrics(status->gather()); },
           .status = [this] { return to_json(status->gather()); },
           .live_faults = [this] { return faults(); },
           .ready_reasons = [this] { return not_ready_reasons(); },
+          .waiting =
+              [this] {
+                return config.admin.ready_while_waiting ? waiting() : std::vector<std::string>{};
+              },
           .actions = admin_actions()};
 }
 

@@ -44,8 +44,10 @@ struct MemoryConfig {
 struct AdminConfig {
   std::string host = "127.0.0.1";
   std::uint16_t port = 9464;
-  std::string
-      token{};  // what a request that changes something must bring; empty: see admin_actions.h
+  std::string token{};  // for what changes something; empty: see admin_actions.h
+  std::vector<std::string> allowed_hosts{};  // names in `Host`, see admin_http.h
+  bool protect_reads = false;                // /status and the page need the token, too
+  bool ready_while_waiting = true;           // for an operator
 };
 
 enum class LogFormat { kAuto, kText, kJson };

@@ -192,6 +192,16 @@ void check_memory(const Config& config, ConfigFaults& faults) {
   }
 }
 
+void check_admin(const AdminConfig& admin, ConfigFaults& faults) {
+  if (admin.protect_reads && admin.token.empty())
+    faults.add("admin.protect_reads", "needs an admin.token");
+  for (const std::string& host : admin.allowed_hosts) {
+    if (host.empty() || host.find_first_of("/:@ ") != std::string::npos)
+      faults.add("admin.allowed_hosts",
+                 "\"" + host + "\" is no name of a host: without scheme, port and path");
+  }
+}
+
 void check_compression(const BodyCompression& wanted, const std::string& place,
                        ConfigFaults& faults) {
   const std::string path = place + "compression.level";
@@ -415,6 +425,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
   check_clickhouse(config, faults);
   check_pairs(config, faults);
   check_memory(config, faults);
+  check_admin(config.admin, faults);
   std::set<std::string> names;
   for (std::size_t i = 0; i < config.pipelines.size(); ++i) {
     const PipelineConfig& pipeline = config.pipelines[i];

@@ -21,6 +21,10 @@ constexpr std::size_t kKiB = 1u << 10, kMiB = 1u << 20, kGiB = 1u << 30;
 constexpr std::size_t kTiB = kGiB << 10;
 constexpr seconds kOneHour{3600};
 
+const std::vector<std::pair<std::string, bool>> kTrueFalse{{"true", true}, {"false", false}};
+
+std::string same(const std::string& text) { return text; }
+
 using ProcessSettings = std::vector<Setting<Config>>;
 
 Endpoint parse_endpoint_setting(const std::string& url) {
@@ -163,8 +167,7 @@ ProcessSettings tls_settings() {
                     "PEM file of its key; empty: it is in client_cert, too."),
       Process::text("clickhouse.tls.server_host_name", FIELD(clickhouse.pool.tls.server_host_name),
                     "The name that the server's certificate must have; empty: the endpoint's."),
-      Process::choice("clickhouse.tls.verify", FIELD(clickhouse.pool.tls.verify),
-                      std::vector<std::pair<std::string, bool>>{{"true", true}, {"false", false}},
+      Process::choice("clickhouse.tls.verify", FIELD(clickhouse.pool.tls.verify), kTrueFalse,
                       "false takes any certificate, so that whoever is in between can read and "
                       "change everything."),
   };
@@ -208,6 +211,18 @@ ProcessSettings other_process_settings() {
           "What requests that change something (reload, drain, pause …) must bring as "
           "`Authorization: Bearer …`; best as ${file:/path}. Empty: such requests are taken from "
           "this host only."))),
+      Process::choice("admin.protect_reads", FIELD(admin.protect_reads), kTrueFalse,
+                      "true: /status and the page need `admin.token`, too: as `Authorization: "
+                      "Bearer …`, or in a browser as the password of any user. The probes and "
+                      "/metrics stay open."),
+      Process::list(
+          "admin.allowed_hosts", "list of names", FIELD(admin.allowed_hosts), same, same,
+          "Names by which the admin port may be asked, besides addresses, localhost and the host "
+          "of `admin.listen`; `*.example.com` is each name below it. A request for another host "
+          "is refused: a page of somebody else could make a browser send it."),
+      Process::choice("admin.ready_while_waiting", FIELD(admin.ready_while_waiting), kTrueFalse,
+                      "What /readyz says while lanes wait for somebody to act, after a missing "
+                      "table for example: true is 200 with the reasons, false is 503."),
       Process::live(Process::word("log.level", FIELD(log.level),
                                   {"debug", "info", "warning", "error"},
                                   "Events below this level are not logged.")),
@@ -224,7 +239,6 @@ ProcessSettings other_process_settings() {
 }
 
 std::vector<Setting<PipelineConfig>> kafka_settings() {
-  const auto same = [](const std::string& text) { return text; };
   return {
       Flow::required(Flow::text("source.kafka.brokers", FIELD(kafka.brokers),
                                 "Kafka brokers to start from: host:port, several with commas.")),

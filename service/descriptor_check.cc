@@ -4,8 +4,7 @@ namespace millrace {
 namespace {
 
 constexpr std::size_t kProcess = 64;  // log, libraries, files that are read
-constexpr std::size_t kAdmin =
-    2 * 4 + 64;  // two for each connection that is served, and those that wait
+constexpr std::size_t kAdmin = 64;    // connections; more where the limit has room for them
 // Of one consumer: pipes and timers of librdkafka, and a connection to each of so many brokers.
 constexpr std::size_t kConsumer = 16, kBrokers = 32;
 

@@ -33,6 +33,16 @@ TEST_P(BadPairs, AreRefusedWithBothNames) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
+    Admin, BadPairs,
+    testing::Values(
+        BadPair{"ReadsProtectedByNothing", with_clickhouse("", "admin: {protect_reads: true}\n"),
+                "m.yaml:3: admin.protect_reads needs an admin.token"},
+        BadPair{"HostWithPort", with_clickhouse("", "admin: {allowed_hosts: ['a:80']}\n"),
+                "m.yaml:3: admin.allowed_hosts \"a:80\" is no name of a host: without scheme, port "
+                "and path"}),
+    [](const auto& each) { return each.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Pool, BadPairs,
     testing::Values(
         BadPair{"StoreAboveHard", with_clickhouse("  pool:\n    store_limit: 65\n"),

@@ -93,7 +93,8 @@ TEST(WhatLimits, OnePausedPipelineOfSeveralCountsWhileTheOthersKeepUp) {
 }
 
 TEST(WhatLimits, EachHasANameAndAnAdvice) {
-  std::set<std::string_view> names, advice;
+  std::set<std::string_view> names;
+  std::set<std::string> advice;
   for (std::size_t i = 0; i < kLimits; ++i) {
     names.insert(to_string(static_cast<Limit>(i)));
     advice.insert(limit_advice(static_cast<Limit>(i)));
