@@ -34,6 +34,20 @@ TEST_F(CommandLineEdges, AUserWhoMayChangeNoSettingCanQuery) {
   EXPECT_EQ(answer.out, "limited\n");
 }
 
+// On a terminal (util-linux' script makes one); elsewhere the bytes are what was asked for.
+TEST_F(CommandLineEdges, AResultDoesNotSteerTheTerminalThatShowsIt) {
+  const auto sql = file("steer.sql");
+  write_file(sql, "SELECT 'x' || char(27, 91, 50, 74) || char(255) FORMAT TSV");
+  const std::string steering = "x\x1b[2J\xff";
+  const auto on_terminal = [&](const std::string& flags) {
+    return shell("script -qec '\"$MILLRACE\" query -f " + sql.string() + flags + "' /dev/null").out;
+  };
+  EXPECT_TRUE(has(on_terminal(""), "x\\x1b[2J\\xff"));
+  EXPECT_FALSE(has(on_terminal(""), "\x1b"));
+  EXPECT_TRUE(has(on_terminal(" --raw"), steering));
+  EXPECT_EQ(shell("m query -f" + quoted(sql)).out, steering + "\n");
+}
+
 TEST_F(CommandLineEdges, StatementsKeepTheirOwnFormat) {
   const auto csv = file("result.csv");
   EXPECT_EQ(shell("m query 'SELECT 1 AS a FORMAT JSONEachRow'").out, "{\"a\":1}\n");
