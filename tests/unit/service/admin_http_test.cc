@@ -93,7 +93,9 @@ TEST(AdminHttp, GzipIsForThoseWhoTakeIt) {
   for (const char* no : {"", "identity", "gzip;q=0", "gzip; q=0.0", "*;q=0", "gzip;q=0, *", "br"})
     EXPECT_FALSE(takes_gzip(no)) << no;
   Reply small{.body = "up 1\n"};
-  compress(small, {.headers = {{"accept-encoding", "gzip"}}});
+  AdminRequest request;
+  request.headers["accept-encoding"] = "gzip";
+  compress(small, request);
   EXPECT_EQ(small.body, "up 1\n") << "not worth it";
 }
 
