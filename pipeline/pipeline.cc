@@ -32,8 +32,15 @@ void Pipeline::run(SourceReader& reader) {
   try {
     Producer producer(budget_, queue_, flow_, lanes_);
     complete = reader.run(producer, stop_);
+    if (!stop_.requested()) fault = "a source reader ended, and nobody asked it to";
   } catch (const std::exception& error) {
-    fault = "source reader ended by a fault in the program: " + std::string(error.what());
+    fault = "a source reader ended by a bug in the program: " + std::string(error.what());
+  } catch (...) {
+    fault = "a source reader ended by a bug in the program";
+  }
+  if (!fault.empty()) {
+    complete = false;
+    fault += "; nothing more is read until the process is started again";
     log_({LogLevel::kError, "reader_fault/" + name_, fault, {{"pipeline", name_}}});
   }
   const MutexLock lock(mutex_);

@@ -40,7 +40,8 @@ class Pipeline {
   const std::string& name() const noexcept { return name_; }
   std::vector<LaneStatus> lanes() const { return lanes_.status(); }
   std::vector<std::string> not_ready_reasons() const;
-  // Readers that ended by an exception: nothing but a restart of the process helps (/livez).
+  // Readers that are gone although nobody asked them to end: nothing but a restart of the process
+  // helps (/livez), and the pipeline is not drained.
   std::vector<std::string> faults() const;
 
  private:

@@ -1,6 +1,8 @@
 #include "service/application.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 
 #include "pipeline/pipeline.h"
 #include "pipeline/worker_pool.h"
@@ -8,7 +10,9 @@
 #include "service/clickhouse_monitor.h"
 #include "service/config_reload.h"
 #include "service/dead_letters/archive.h"
+#include "service/dead_letters/preparation.h"
 #include "service/descriptor_check.h"
+#include "service/exit_watch.h"
 #include "service/metrics.h"
 #include "service/sources/kafka_reader.h"
 #include "service/status.h"
@@ -19,6 +23,10 @@
 
 namespace millrace {
 namespace {
+
+// After the grace period, or a request to stop at once: what ends by itself has ended long before,
+// and Kubernetes, as the chart sets it up, waits a second more.
+constexpr std::chrono::seconds kAfterGrace{9};
 
 // What a request to end asks for; only ever grows.
 enum class Ending { kNone, kDrain, kAbort };
@@ -51,17 +59,19 @@ class EndSignal {
 // One configured pipeline with what the status wants to know of it.
 struct ConfiguredPipeline {
   std::string delivery;
+  std::shared_ptr<DeadLetterArchive> dead_letters;  // may be null
   std::shared_ptr<TargetCatalog> targets;
   std::vector<const KafkaReader*> readers;  // owned by `pipeline`
   std::unique_ptr<Pipeline> pipeline;
 };
 
 ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t prefetch_of_all_bytes,
-                                  std::shared_ptr<DeadLetterStore> dead_letters, ByteBudget& budget,
-                                  BlockQueue& queue, const LogSink& log) {
+                                  std::shared_ptr<DeadLetterArchive> dead_letters,
+                                  ByteBudget& budget, BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
   built.delivery = to_string(config.kafka.delivery);
-  built.targets = std::make_shared<TargetCatalog>(config, std::move(dead_letters));
+  built.targets = std::make_shared<TargetCatalog>(config, dead_letters);
+  built.dead_letters = std::move(dead_letters);
   std::vector<std::unique_ptr<SourceReader>> readers;
   for (auto& reader : make_kafka_readers(
            config,
@@ -108,6 +118,7 @@ struct Application::Parts {
                          make_dead_letter_archive(pipeline, config.clickhouse, http_sessions),
                          budget, queue, log));
     }
+    preparation = std::make_unique<DeadLetterPreparation>(archives(), log);
     status = std::make_unique<StatusGatherer>(status_sources(file.name));
     admin = std::make_unique<AdminServer>(config.admin, admin_handlers());
   }
@@ -122,13 +133,19 @@ struct Application::Parts {
   std::vector<std::string> not_ready_reasons() const;
   std::vector<std::string> waiting() const;
   std::vector<std::string> faults() const;
+  std::vector<std::shared_ptr<DeadLetterArchive>> archives() const;
+  ExitCode exit_code(bool complete) const;
+  [[noreturn]] void give_up();
 
   ReloadResult reload();
 
   void start();
   ExitCode drain();
   void abort();
+  void abort_peers();
 
+  std::atomic<const char*> still_runs{"the source readers"};  // of the end
+  ExitWatch exit_watch{[this] { give_up(); }};
   // What changes without a restart and is nobody else's.
   LiveValue<std::string> password, admin_token;
   LiveValue<std::chrono::milliseconds> grace;
@@ -143,6 +160,7 @@ struct Application::Parts {
   WorkerPool workers;
   ClickHouseMonitor monitor;
   std::vector<ConfiguredPipeline> pipelines;
+  std::unique_ptr<DeadLetterPreparation> preparation;
   ConfigReloader reloader;
   std::unique_ptr<StatusGatherer> status;
   std::unique_ptr<AdminServer> admin;
@@ -188,6 +206,13 @@ std::vector<std::string> Application::Parts::faults() const {
     }
   }
   return faults;
+}
+
+std::vector<std::shared_ptr<DeadLetterArchive>> Application::Parts::archives() const {
+  std::vector<std::shared_ptr<DeadLetterArchive>> archives;
+  for (const auto& each : pipelines)
+    if (each.dead_letters) archives.push_back(each.dead_letters);
+  return archives;
 }
 
 StatusSources Application::Parts::status_sources(const std::string& config_file) const {
@@ -296,6 +321,7 @@ void Application::Parts::start() {
   admin->start();  // first: whoever waits for us can see why
   monitor.start();
   workers.start();
+  preparation->start();
   for (auto& each : pipelines) each.pipeline->start();
   reloader.start();
   // Not when the servers answer: that a server is down is no reason to be started again.
@@ -318,19 +344,39 @@ ExitCode Application::Parts::drain() {
        "draining",
        "draining: reading stops, what was read is sent and committed",
        {{"grace_seconds", std::to_string(patience.count() / 1000)}}});
+  exit_watch.expect_end_by(deadline + kAfterGrace);
   for (auto& each : pipelines) each.pipeline->drain(deadline);
   queue.unpark_all();  // a last try now, not when the pause of each is over
   if (end.ending() == Ending::kAbort) abort();  // asked for before the pipelines were told to drain
   bool complete = true;
   for (auto& each : pipelines) complete = each.pipeline->join() && complete;
   // Whatever is still on its way belongs to nobody now: it must not hold the process up.
-  http_sessions.abort();
+  abort_peers();
+  still_runs = "the workers";
   workers.stop();
+  still_runs = "the preparation of dead letters";
+  preparation->stop();
+  still_runs = "the look at ClickHouse";
   monitor.stop();
+  still_runs = "the look at the configuration";
   reloader.stop();
   supervisor.stop();
+  still_runs = "the admin port";
   admin->stop();
+  still_runs = "what is to be closed";
+  return exit_code(complete);
+}
+
+ExitCode Application::Parts::exit_code(bool complete) const {
   if (end.ending() == Ending::kAbort) return ExitCode::kStopped;
+  if (const auto gone = faults(); !gone.empty()) {
+    log({LogLevel::kError,
+         "not_drained",
+         "ended, but not drained: " + gone.front() +
+             "; rows that are not committed will be read again",
+         {}});
+    return ExitCode::kFailure;
+  }
   if (complete) {
     log({LogLevel::kInfo,
          "drained",
@@ -340,16 +386,33 @@ ExitCode Application::Parts::drain() {
   }
   log({LogLevel::kWarning,
        "drain_incomplete",
-       "the grace period ended before all blocks were acknowledged; their rows are not committed "
-       "and "
-       "will be read again",
+       "the grace period ended before all blocks were acknowledged and committed, or a source "
+       "could "
+       "not be reached; what is not committed will be read again",
        {{"setting", "shutdown.grace"}}});
   return ExitCode::kDrainIncomplete;
 }
 
+void Application::Parts::give_up() {
+  const bool aborted = end.ending() == Ending::kAbort;
+  log({LogLevel::kError,
+       "",
+       std::string("something does not end (a file system, a name server?): the process ends "
+                   "without it; what is not committed will be read again"),
+       {{"still_runs", still_runs.load()}}});
+  std::_Exit(static_cast<int>(aborted ? ExitCode::kStopped : ExitCode::kDrainIncomplete));
+}
+
 void Application::Parts::abort() {
+  exit_watch.expect_end_by(std::chrono::steady_clock::now() + kAfterGrace);
   for (auto& each : pipelines) each.pipeline->abort();
+  abort_peers();
+}
+
+// Ends every wait for ClickHouse and for the stores of dead letters.
+void Application::Parts::abort_peers() {
   http_sessions.abort();
+  for (const auto& archive : archives()) archive->abort();
 }
 
 Application::Application(Config config, const ConfigFile& file, Logger& logger)

@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "service/config_value.h"
+#include "service/shared_topics.h"
 #include "service/sources/kafka_check.h"
+#include "service/sources/kafka_dead_letters.h"
 #include "transport/error.h"
 #include "transport/tls.h"
 
@@ -307,15 +309,34 @@ void check_kafka_options(const KafkaSourceOptions& kafka, const std::string& pla
     faults.add(place + "source.kafka.brokers", "must not be empty");
 }
 
+// Of the first option that librdkafka's words name, else of all of them.
+int line_of_option(const std::string& words, const KafkaSourceOptions& kafka,
+                   const std::string& place, const ConfigFaults& faults) {
+  const std::string path = place + "source.kafka.options";
+  std::string first = path;
+  std::size_t at = std::string::npos;
+  for (const auto& [name, value] : kafka.options) {
+    const std::size_t found = words.find(name);
+    if (found >= at) continue;
+    at = found;
+    first = path + "." + name;
+  }
+  return faults.line_of(first);
+}
+
 void check_source(const PipelineConfig& pipeline, const std::string& place, ConfigFaults& faults) {
   const std::size_t before = faults.count();
   check_topics(pipeline, place, faults);
   check_kafka_options(pipeline.kafka, place, faults);
   // librdkafka knows its options best; it is asked when nothing is left that we can say better.
   if (faults.count() > before || pipeline.kafka.topics.empty()) return;
-  const int line = faults.line_of(place + "source.kafka.options");
-  for (const std::string& fault : validate_kafka_options(pipeline.kafka))
-    faults.add(line, place + "source.kafka", fault);
+  std::vector<std::string> refused = validate_kafka_options(pipeline.kafka);
+  if (refused.empty() && pipeline.dead_letters.store == DeadLettersIn::kKafka) {
+    if (const std::string words = kafka_archive_refused(pipeline.kafka); !words.empty())
+      refused.push_back("for the dead letters: " + words);
+  }
+  for (const std::string& fault : refused)
+    faults.add(line_of_option(fault, pipeline.kafka, place, faults), place + "source.kafka", fault);
 }
 
 void check_format(const PipelineConfig& pipeline, const std::string& place, ConfigFaults& faults) {
@@ -396,27 +417,6 @@ void check_pipeline_name(const std::string& name, const std::string& place,
                          "and dots, or none");
   else if (!names.insert(name).second)
     faults.add(path, "\"" + name + "\" is the name of another pipeline");
-}
-
-std::string shared_topic(const std::string& topic, const std::string& group,
-                         const std::string& other) {
-  return "pipeline \"" + other + "\" reads topic \"" + topic + "\" in group \"" + group +
-         "\" too, so each would get some of its partitions only; give one of them another group";
-}
-
-// Two pipelines that read a topic in one group would each get some of its partitions only.
-void check_shared_topics(const Config& config, ConfigFaults& faults) {
-  // brokers, group, topic -> pipeline
-  std::map<std::array<std::string, 3>, std::string> readers;
-  for (std::size_t i = 0; i < config.pipelines.size(); ++i) {
-    const KafkaSourceOptions& kafka = config.pipelines[i].kafka;
-    const std::string path = "pipelines[" + std::to_string(i) + "].source.kafka.group";
-    for (const std::string& topic : std::set(kafka.topics.begin(), kafka.topics.end())) {
-      const auto [other, is_new] =
-          readers.try_emplace({kafka.brokers, kafka.group, topic}, config.pipelines[i].name);
-      if (!is_new) faults.add(path, shared_topic(topic, kafka.group, other->second));
-    }
-  }
 }
 
 }  // namespace

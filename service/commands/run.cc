@@ -79,6 +79,7 @@ void block_signals() {
   const sigset_t signals = handled_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of its write()
 }
 
 ExitCode run_service(const std::filesystem::path& config_file) {

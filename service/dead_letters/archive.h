@@ -1,10 +1,10 @@
 // Where a pipeline keeps what ClickHouse refuses (setting `dead_letters`), and how it is read
 // again.
 //
-//   clickhouse   a table, made when the first letter comes; ReplacingMergeTree by token; on the
+//   clickhouse   a table, made at the start if it is missing; ReplacingMergeTree by token; on the
 //                first of the configured endpoints
-//   file         JSON lines, appended and synced
-//   kafka        a topic of the pipeline's own brokers, keyed by token
+//   file         JSON lines, appended and synced; all of a store() or none
+//   kafka        a topic of the pipeline's own brokers, keyed by token; made at the start, too
 //
 // Each letter is one JSON object, the same everywhere (letter_text.h). A letter that was replayed
 // is stored once more, saying so; a reader sees the last state of each token.
@@ -41,6 +41,11 @@ struct DeadLetters {
 // Thread-safe.
 class DeadLetterArchive : public DeadLetterStore {
  public:
+  // Makes the place (table, topic) if it is missing, so that the first letter finds it. Throws
+  // std::exception with what is in the way.
+  virtual void prepare() {}
+  // The process ends: whatever waits in here, and whatever comes later, throws AbortedError soon.
+  virtual void abort() noexcept {}
   // Throws std::exception.
   virtual DeadLetters read(const DeadLetterFilter& filter) = 0;
 };

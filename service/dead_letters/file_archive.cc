@@ -4,17 +4,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include "service/dead_letters/letter_text.h"
+#include "transport/error.h"
 #include "transport/mutex.h"
 
 namespace millrace {
 namespace {
+
+constexpr std::chrono::seconds kLockPatience{5};
+constexpr std::chrono::milliseconds kLockLook{10};
 
 class FileDescriptor {
  public:
@@ -38,19 +46,30 @@ class FileArchive final : public DeadLetterArchive {
     for (const DeadLetter& letter : letters) append_letter(letter, LetterBytes::kStrict, lines);
     const MutexLock lock(mutex_);
     // Opened each time: it may be rotated, and a mount may come and go.
-    const FileDescriptor file(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+    // Without O_NONBLOCK a pipe that nobody reads would hold a worker for ever.
+    const FileDescriptor file(
+        ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0640));
     check(file.get() >= 0, "open");
-    check(::flock(file.get(), LOCK_EX) == 0, "lock");  // `replay` writes to it, too
+    take_lock(file.get());
     struct stat before {};
     check(::fstat(file.get(), &before) == 0, "look at");
     // Whoever wrote before us may have been killed in mid-line.
     char last = '\n';
     if (before.st_size > 0) check(::pread(file.get(), &last, 1, before.st_size - 1) == 1, "read");
     if (last != '\n') lines.insert(0, 1, '\n');
-    write_all(file.get(), lines);
-    check(::fdatasync(file.get()) == 0, "sync");
+    try {
+      write_all(file.get(), lines);
+      check(::fdatasync(file.get()) == 0, "sync");
+    } catch (...) {
+      // A part of them, on a full disk: they come again, all of them. Where even this fails the
+      // next store() begins a new line, and readers leave out what is torn.
+      (void)!::ftruncate(file.get(), before.st_size);
+      throw;
+    }
     if (before.st_size == 0) sync_folder();
   }
+
+  void abort() noexcept override { aborted_ = true; }
 
   std::string name() const override { return "file " + path_; }
 
@@ -63,6 +82,17 @@ class FileArchive final : public DeadLetterArchive {
   }
 
  private:
+  // `millrace dead-letters replay` writes to the file, too. Not for ever: it may be stopped.
+  void take_lock(int fd) const {
+    const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      check(errno == EWOULDBLOCK || errno == EINTR, "lock");
+      if (aborted_) throw AbortedError("stopping", false);
+      if (std::chrono::steady_clock::now() >= deadline)
+        throw std::runtime_error("another process keeps " + path_ + " locked");
+      std::this_thread::sleep_for(kLockLook);
+    }
+  }
   // So that a new file is still there after a power failure.
   void sync_folder() const {
     const std::filesystem::path parent = std::filesystem::path(path_).parent_path();
@@ -85,6 +115,7 @@ class FileArchive final : public DeadLetterArchive {
   }
 
   const std::string path_;
+  std::atomic<bool> aborted_{false};
   Mutex mutex_;
 };
 

@@ -1,5 +1,8 @@
 // Dead letters in a ClickHouse table.
+#include <charconv>
+#include <cstdint>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include "service/dead_letters/letter_text.h"
@@ -9,6 +12,8 @@ namespace millrace {
 namespace {
 
 constexpr int kUnknownTable = 60;
+constexpr int kAccessDenied = 497;
+constexpr std::uint64_t kRoomForTable = 8u << 20;
 
 class TableArchive final : public DeadLetterArchive {
  public:
@@ -28,6 +33,10 @@ class TableArchive final : public DeadLetterArchive {
       store(letters.first(letters.size() / 2));
       store(letters.subspan(letters.size() / 2));
     }
+  }
+
+  void prepare() override {
+    if (client_.command("EXISTS TABLE " + quote_table(table_)) != "1") make_table();
   }
 
   std::string name() const override { return "table " + table_; }
@@ -60,7 +69,7 @@ class TableArchive final : public DeadLetterArchive {
       insert(rows);
     } catch (const ClickHouseError& error) {
       if (error.code() != kUnknownTable) throw;
-      make_table();
+      make_table();  // somebody has dropped it
       insert(rows);
     }
   }
@@ -76,6 +85,7 @@ class TableArchive final : public DeadLetterArchive {
     return options;
   }
   void make_table() {
+    expect_room();
     client_.command(
         "CREATE TABLE IF NOT EXISTS " + quote_table(table_) +
         " (time DateTime64(3, 'UTC'), pipeline LowCardinality(String), table "
@@ -83,6 +93,23 @@ class TableArchive final : public DeadLetterArchive {
         "topic LowCardinality(String), partition Int32, offset Int64, token String, code Int32, "
         "reason LowCardinality(String), message String, attempts UInt32, payload String, sent "
         "String, replayed UInt8) ENGINE = ReplacingMergeTree(replayed) ORDER BY token");
+  }
+
+  // On a full disk a CREATE leaves a cut-off file of the table's definition behind, with which the
+  // server does not start again.
+  void expect_room() {
+    std::string free;
+    try {
+      free = client_.command("SELECT min(free_space) FROM system.disks WHERE name = 'default'");
+    } catch (const ClickHouseError& error) {
+      if (error.code() != kAccessDenied) throw;
+      return;  // not ours to see
+    }
+    std::uint64_t bytes = 0;
+    const auto [end, fault] = std::from_chars(free.data(), free.data() + free.size(), bytes);
+    if (fault != std::errc{} || end != free.data() + free.size() || bytes < kRoomForTable)
+      throw std::runtime_error("it is missing, and is not made while the server's disk is full (" +
+                               (free.empty() ? "?" : free) + " bytes are free)");
   }
 
   EndpointList endpoints_;

@@ -5,7 +5,6 @@
 #include <set>
 #include <stdexcept>
 
-#include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_client.h"
 #include "service/sources/kafka_pattern.h"
 
@@ -29,9 +28,9 @@ const std::map<std::string, std::string>& reserved_options() {
   return kReserved;
 }
 
-std::string describe(const std::string& subject, const KafkaError& error) {
-  const std::string hint = kafka_hint(error.name);
-  return subject + ": " + error.text + (hint.empty() ? "" : ": " + hint);
+std::string describe(const std::string& subject, const KafkaError& error,
+                     const KafkaSourceOptions& options) {
+  return subject + ": " + explain_kafka_error(error.name, error.text, options.brokers);
 }
 
 // The reason behind "timed out", if librdkafka has told one by now.
@@ -41,6 +40,24 @@ KafkaError cause(KafkaConsumer& consumer, KafkaError error) {
     if (each.name != "_ALL_BROKERS_DOWN") error = std::move(each);
   }
   return error;
+}
+
+// The broker that answers first only says where the others are: those which lead a partition, and
+// the one that keeps the group, must be reached as well.
+std::string unreachable(KafkaConsumer& consumer, const std::string& topic,
+                        const KafkaSourceOptions& options, milliseconds timeout) {
+  KafkaPartitions partitions;
+  if (const KafkaError error = consumer.find_leaders(topic, timeout, partitions))
+    return describe("topic " + topic, cause(consumer, error), options);
+  for (const KafkaPartition& each : partitions) {
+    KafkaConsumer::Watermarks marks;
+    if (const KafkaError error = consumer.query_watermarks(each, timeout, marks))
+      return describe("topic " + topic, cause(consumer, error), options);
+  }
+  if (partitions.empty()) return "";
+  if (const KafkaError error = consumer.committed(partitions, timeout))
+    return describe("group " + options.group, cause(consumer, error), options);
+  return "";
 }
 
 }  // namespace
@@ -76,6 +93,11 @@ std::vector<std::string> validate_kafka_options(const KafkaSourceOptions& option
     }
   }
   (void)make_kafka_conf(options, "millrace-check", faults);
+  if (!faults.empty()) return faults;
+  // The rest of its rules librdkafka applies only when it makes a client.
+  if (const std::string refused = consumer_refused(options, "millrace-check"); !refused.empty()) {
+    faults.push_back("librdkafka refuses `options`: " + refused);
+  }
   return faults;
 }
 
@@ -86,21 +108,32 @@ std::vector<std::string> check_kafka(const KafkaSourceOptions& options, millisec
     KafkaConsumer consumer(options, "millrace-check", {});
     std::vector<std::string> names;
     if (const KafkaError error = consumer.list_topics(timeout, names)) {
-      return {describe("brokers " + options.brokers, cause(consumer, error))};
+      return {describe("brokers " + options.brokers, cause(consumer, error), options)};
     }
+    std::set<std::string> found;
     for (const std::string& topic : options.topics) {
       if (!topic.starts_with('^')) {
+        found.insert(topic);
         if (const KafkaError error = consumer.find_topic(topic, timeout)) {
-          faults.push_back(describe("topic " + topic, error));
+          faults.push_back(describe("topic " + topic, error, options));
         }
         continue;
       }
       const KafkaPattern pattern(topic);
-      if (std::none_of(names.begin(), names.end(),
-                       [&](const std::string& name) { return pattern.matches(name); })) {
+      const auto first = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+        return pattern.matches(name);
+      });
+      if (first != names.end()) {
+        found.insert(*first);
+      } else {
         faults.push_back("topic " + topic + ": matches none of " + std::to_string(names.size()) +
                          " topics");
       }
+    }
+    for (const std::string& topic : found) {
+      if (!faults.empty()) break;
+      if (std::string fault = unreachable(consumer, topic, options, timeout); !fault.empty())
+        faults.push_back(std::move(fault));
     }
   } catch (const std::runtime_error& error) {
     faults.emplace_back(error.what());

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <future>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -69,15 +70,6 @@ LogLevel log_level(int syslog_level) {
   return syslog_level <= 6 ? LogLevel::kInfo : LogLevel::kDebug;
 }
 
-void set(rd_kafka_conf_t* conf, const std::string& name, const std::string& value,
-         std::vector<std::string>& faults) {
-  std::array<char, 512> text{};
-  if (rd_kafka_conf_set(conf, name.c_str(), value.c_str(), text.data(), text.size()) !=
-      RD_KAFKA_CONF_OK) {
-    faults.push_back("librdkafka option " + name + ": " + text.data());
-  }
-}
-
 std::chrono::milliseconds session_timeout_of(const rd_kafka_conf_t* conf) {
   std::array<char, 32> text{};
   std::size_t size = text.size();
@@ -103,6 +95,23 @@ void KafkaMessageDeleter::operator()(rd_kafka_message_s* message) const noexcept
   rd_kafka_message_destroy(message);
 }
 
+bool end_client(KafkaHandle handle, std::shared_ptr<void> keep) {
+  if (!handle) return true;
+  std::promise<void> done;
+  const std::future<void> finished = done.get_future();
+  std::thread destroyer(
+      [handle = std::move(handle), keep = std::move(keep), done = std::move(done)]() mutable {
+        handle.reset();
+        done.set_value();
+      });
+  if (finished.wait_for(kDestroyTimeout) == std::future_status::ready) {
+    destroyer.join();
+    return true;
+  }
+  destroyer.detach();
+  return false;
+}
+
 KafkaError kafka_error(int code, std::string text) {
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
   const auto err = static_cast<rd_kafka_resp_err_t>(code);
@@ -111,36 +120,6 @@ KafkaError kafka_error(int code, std::string text) {
 }
 
 int kafka_library_version() { return rd_kafka_version(); }
-
-KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& client_id,
-                          std::vector<std::string>& faults) {
-  KafkaConf conf(rd_kafka_conf_new());
-  const PrefetchPlan plan = plan_prefetch(options.prefetch_bytes);
-  const std::vector<std::pair<std::string, std::string>> ours = {
-      {"client.id", client_id},
-      {"bootstrap.servers", options.brokers},
-      {"group.id", options.group},
-      {"partition.assignment.strategy", options.assignment},
-      {"enable.auto.commit", "false"},
-      {"enable.auto.offset.store", "false"},
-      // An offset that the broker does not have must come to us: librdkafka would jump silently.
-      {"auto.offset.reset", "error"},
-      {"allow.auto.create.topics", "false"},
-      // Tells how far a partition is read when its last records are none of ours (of transactions).
-      {"enable.partition.eof", "true"},
-      {"topic.metadata.refresh.interval.ms", "10000"},
-      {"queued.max.messages.kbytes", std::to_string(plan.queue_kbytes)},
-      {"queued.min.messages", std::to_string(plan.queue_messages)},
-      {"fetch.max.bytes", std::to_string(plan.fetch_bytes)},
-      {"fetch.error.backoff.ms", "250"},
-      {"reconnect.backoff.max.ms", "5000"},
-      // At "info" and above; its own text goes to our log.
-      {"log_level", "6"},
-  };
-  for (const auto& [name, value] : ours) set(conf.get(), name, value, faults);
-  for (const auto& [name, value] : options.options) set(conf.get(), name, value, faults);
-  return conf;
-}
 
 bool KafkaMessage::is_error() const noexcept { return message_->err != RD_KAFKA_RESP_ERR_NO_ERROR; }
 KafkaError KafkaMessage::error() const {
@@ -251,19 +230,8 @@ KafkaConsumer::~KafkaConsumer() {
   if (!handle_) return;
   queue_.reset();
   commit_queue_.reset();
-  std::promise<void> done;
-  const std::future<void> finished = done.get_future();
-  std::thread destroyer(
-      [handle = std::move(handle_), inbox = inbox_, done = std::move(done)]() mutable {
-        handle.reset();
-        done.set_value();
-      });
-  if (finished.wait_for(kDestroyTimeout) == std::future_status::ready) {
-    destroyer.join();
-    return;
-  }
+  if (end_client(std::move(handle_), inbox_)) return;
   inbox_->quiet = true;
-  destroyer.detach();
   if (inbox_->log) {
     inbox_->log({LogLevel::kWarning,
                  "kafka/destroy",
@@ -322,10 +290,22 @@ KafkaError KafkaConsumer::offsets_for_times(KafkaPartitions& partitions, millise
   return kafka_error(code);
 }
 
+// Not by rd_kafka_query_watermark_offsets(): of librdkafka 2.0.2 that one waits for an answer until
+// the request is given up (socket.timeout.ms, a minute), whatever time it is given.
 KafkaError KafkaConsumer::query_watermarks(const KafkaPartition& of, milliseconds timeout,
                                            Watermarks& out) {
-  return kafka_error(rd_kafka_query_watermark_offsets(handle_.get(), of.topic.c_str(), of.partition,
-                                                      &out.low, &out.high, to_int(timeout)));
+  const auto ask = [&](std::int64_t which, std::int64_t& answer) {
+    const List list = to_list({{of.topic, of.partition, which}});
+    const auto failed = rd_kafka_offsets_for_times(handle_.get(), list.get(), to_int(timeout));
+    const rd_kafka_topic_partition_t& found = list->elems[0];
+    if (failed != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(failed);
+    if (found.err != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(found.err);
+    if (found.offset < 0) return kafka_error(RD_KAFKA_RESP_ERR__TIMED_OUT);  // none has come
+    answer = found.offset;
+    return KafkaError{};
+  };
+  if (KafkaError error = ask(RD_KAFKA_OFFSET_BEGINNING, out.low)) return error;
+  return ask(RD_KAFKA_OFFSET_END, out.high);
 }
 
 KafkaConsumer::Watermarks KafkaConsumer::cached_watermarks(const std::string& topic,

@@ -35,6 +35,11 @@ struct KafkaHandleDeleter {
   void operator()(rd_kafka_s* handle) const noexcept;
 };
 using KafkaHandle = std::unique_ptr<rd_kafka_s, KafkaHandleDeleter>;
+// Ends a client, which can take for ever: librdkafka 2.0.2 never ends the threads of a consumer
+// whose topic was deleted while it was read, and any client waits for a host name that is being
+// resolved. False after a few seconds: then its threads are left behind, and `keep` with them,
+// which is what its callbacks refer to.
+bool end_client(KafkaHandle handle, std::shared_ptr<void> keep);
 struct KafkaConfDeleter {
   void operator()(rd_kafka_conf_s* conf) const noexcept;
 };
@@ -110,6 +115,12 @@ int kafka_library_version();
 // Our settings and the user's on top of them. Appends what librdkafka says of bad ones to `faults`.
 KafkaConf make_kafka_conf(const KafkaSourceOptions& options, const std::string& client_id,
                           std::vector<std::string>& faults);
+enum class KafkaRole { kConsumer, kProducer };
+// What librdkafka says of settings only when a client is made of them (one that contradicts
+// another, a file that is missing); empty: it takes them. Makes such a client and ends it; connects
+// to nothing, as long as `conf` names no brokers.
+std::string client_refused(KafkaRole role, KafkaConf conf);
+std::string consumer_refused(KafkaSourceOptions options, const std::string& client_id);
 // Names, numbers and the text of an error code.
 KafkaError kafka_error(int code, std::string text = {});
 
@@ -121,8 +132,7 @@ class KafkaConsumer {
  public:
   // Throws std::runtime_error with librdkafka's text when the settings are no good.
   KafkaConsumer(const KafkaSourceOptions& options, const std::string& client_id, LogSink log);
-  // Leaves without telling the group unless close() came before. Bounded: librdkafka 2.0.2 never
-  // ends its threads when a topic was deleted while it was read; then they are left behind.
+  // Leaves without telling the group unless close() came before. Bounded, see end_client().
   ~KafkaConsumer();
   KafkaConsumer(const KafkaConsumer&) = delete;
 
@@ -158,6 +168,11 @@ class KafkaConsumer {
   KafkaError partition_counts(std::chrono::milliseconds timeout,
                               std::map<std::string, std::int32_t>& counts);
   KafkaError find_topic(const std::string& topic, std::chrono::milliseconds timeout);
+  KafkaError count_partitions(const std::string& topic, std::chrono::milliseconds timeout,
+                              std::int32_t& count);
+  // One partition of the topic for each broker that leads some.
+  KafkaError find_leaders(const std::string& topic, std::chrono::milliseconds timeout,
+                          KafkaPartitions& one_of_each);
 
   // The answer to kAssign, each partition with the offset to begin at; to be called with all
   // partitions that are to be read after it (`added` are those which are new).
@@ -182,6 +197,9 @@ class KafkaConsumer {
  private:
   struct Callbacks;
   struct Metadata;
+  template <class Look>
+  KafkaError look_at_topic(const std::string& topic, std::chrono::milliseconds timeout,
+                           const Look& look);
   // What the callbacks leave for us. Shared with the library's threads, which may outlive us.
   struct Inbox {
     LogSink log;

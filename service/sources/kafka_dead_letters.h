@@ -13,5 +13,7 @@ namespace millrace {
 // partition and the broker's replication. `client_id` names us to the broker.
 std::shared_ptr<DeadLetterArchive> make_kafka_archive(KafkaSourceOptions source,
                                                       std::string client_id, std::string topic);
+// What librdkafka has against a producer with these options; empty: nothing. Connects to nothing.
+std::string kafka_archive_refused(KafkaSourceOptions source);
 
 }  // namespace millrace

@@ -31,4 +31,11 @@ class KafkaFaults {
   std::map<std::string, std::string> faults_ GUARDED_BY(mutex_);
 };
 
+// Where the broker that an error of librdkafka speaks of told us to go, `host:port`, if that is
+// none of those that we were told (`brokers`, as in the configuration); else empty.
+std::string advertised_address(const std::string& error_text, const std::string& brokers);
+// The error with all that can be said of it.
+std::string explain_kafka_error(const std::string& error_name, const std::string& error_text,
+                                const std::string& brokers);
+
 }  // namespace millrace

@@ -79,6 +79,7 @@ bool KafkaSession::try_assign(SteadyTime now) {
   update_pauses();  // before anything of them is read
   faults_.clear("offsets");
   faults_.clear("assignment");
+  faults_.clear("advertised");
   faults_.clear("group");
   faults_.clear("consumer");
   log(LogLevel::kInfo, "kafka/assign", "assigned " + std::to_string(added.size()) + " partitions");
@@ -130,6 +131,14 @@ void KafkaSession::clear_access_faults() {
   }
 }
 
+// Until when to wait for an answer of the broker that may take so long: no longer than the grace
+// period, if it has begun, and a second.
+SteadyTime KafkaSession::under_grace(milliseconds most) const {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!stop_.requested()) return now + most;
+  return std::min(now + most, std::max(stop_.deadline(), now + kAbortTimeout));
+}
+
 // True when the partitions have been given back.
 bool KafkaSession::try_revoke(SteadyTime now) {
   const KafkaPartitions& leaving = rebalance_->partitions;
@@ -144,8 +153,7 @@ bool KafkaSession::try_revoke(SteadyTime now) {
   if (!settled && now < rebalance_due_) return false;
   // A commit in the air that leaves later would go out under the next generation: then the handle,
   // and that commit with it, is thrown away.
-  if (lost ? consumer_.commit_in_flight()
-           : !commit_and_wait(std::chrono::steady_clock::now() + kRevokeCommitTimeout)) {
+  if (lost ? consumer_.commit_in_flight() : !commit_and_wait(under_grace(kRevokeCommitTimeout))) {
     log(LogLevel::kWarning, "kafka/revoke", "consumer is replaced: a commit did not resolve");
     // Not answered: it would join again, and what is to be thrown away could go out after that.
     broken_ = true;
@@ -324,7 +332,8 @@ bool KafkaSession::leave() {
     log(LogLevel::kWarning, "kafka/leave",
         "the last commit failed or did not resolve: what it names is read again");
   }
-  if (!consumer_.close(aborted() ? kAbortTimeout : kCloseTimeout)) {
+  const auto close_by = under_grace(kCloseTimeout) - std::chrono::steady_clock::now();
+  if (!consumer_.close(std::chrono::ceil<milliseconds>(close_by))) {
     log(LogLevel::kWarning, "kafka/leave", "left the group without its answer");
   }
   return complete;

@@ -1,6 +1,8 @@
 // KafkaConsumer's questions about brokers and topics.
 #include <librdkafka/rdkafka.h>
 
+#include <set>
+
 #include "service/sources/kafka_client.h"
 
 namespace millrace {
@@ -33,7 +35,9 @@ KafkaError KafkaConsumer::list_topics(milliseconds timeout, std::vector<std::str
   return {};
 }
 
-KafkaError KafkaConsumer::find_topic(const std::string& topic, milliseconds timeout) {
+template <class Look>
+KafkaError KafkaConsumer::look_at_topic(const std::string& topic, milliseconds timeout,
+                                        const Look& look) {
   rd_kafka_topic_t* handle = rd_kafka_topic_new(handle_.get(), topic.c_str(), nullptr);
   if (handle == nullptr) return kafka_error(rd_kafka_last_error());
   KafkaError error;
@@ -42,10 +46,32 @@ KafkaError KafkaConsumer::find_topic(const std::string& topic, milliseconds time
     error = metadata.error;
     if (!error && metadata.found->topic_cnt > 0) {
       error = kafka_error(metadata.found->topics[0].err);
+      look(metadata.found->topics[0]);
     }
   }
   rd_kafka_topic_destroy(handle);
   return error;
+}
+
+KafkaError KafkaConsumer::find_topic(const std::string& topic, milliseconds timeout) {
+  return look_at_topic(topic, timeout, [](const rd_kafka_metadata_topic_t&) {});
+}
+
+KafkaError KafkaConsumer::count_partitions(const std::string& topic, milliseconds timeout,
+                                           std::int32_t& count) {
+  return look_at_topic(
+      topic, timeout, [&](const rd_kafka_metadata_topic_t& found) { count = found.partition_cnt; });
+}
+
+KafkaError KafkaConsumer::find_leaders(const std::string& topic, milliseconds timeout,
+                                       KafkaPartitions& one_of_each) {
+  return look_at_topic(topic, timeout, [&](const rd_kafka_metadata_topic_t& found) {
+    std::set<std::int32_t> leaders;
+    for (int i = 0; i < found.partition_cnt; ++i) {
+      if (leaders.insert(found.partitions[i].leader).second)
+        one_of_each.push_back({topic, found.partitions[i].id});
+    }
+  });
 }
 
 KafkaError KafkaConsumer::partition_counts(milliseconds timeout,

@@ -33,9 +33,13 @@ bool KafkaReader::run(Producer& producer, const StopSignal& stop) {
   while (!stop.requested()) {
     try {
       KafkaSession session(options_, budget_, stats_, faults_, producer, stop, at_start_);
+      faults_.clear("client");
       complete = session.run();
     } catch (const std::runtime_error& error) {
-      faults_.set("consumer", error.what());
+      // The start has tried these settings: something around the process has changed.
+      faults_.set("client", std::string("a consumer can't be made, or ended; it is tried again: ") +
+                                error.what());
+      complete = false;
     }
     wait(kRetryInterval, stop);
   }
@@ -66,9 +70,15 @@ std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfi
                                                              ByteBudget& budget,
                                                              std::size_t prefetch_of_all_bytes,
                                                              const LogSink& log) {
+  const LogSink named = [log, name = config.name](const LogEvent& event) {
+    LogEvent ours = event;
+    if (!ours.key.empty()) ours.key += "/" + name;
+    ours.fields.emplace_back("pipeline", name);
+    log(ours);
+  };
   std::vector<std::unique_ptr<KafkaReader>> readers;
   for (unsigned i = 0; i < config.kafka.consumers; ++i) {
-    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, log,
+    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, named,
                                prefetch_of_all_bytes};
     if (config.kafka.consumers > 1) {
       const std::string suffix = "-" + std::to_string(i);

@@ -278,8 +278,14 @@ void KafkaSession::on_errors() {
     } else {
       doubt_brokers_ = true;
       if (error.name == "_ALL_BROKERS_DOWN") continue;
-      last_broker_error_ = with_hint(error);
-      log(LogLevel::kWarning, "kafka/" + error.name, last_broker_error_);
+      const std::string& brokers = options_.source.brokers;
+      last_broker_error_ = explain_kafka_error(error.name, error.text, brokers);
+      // Others may answer, so this one by itself says only that nothing comes as long as that is
+      // so.
+      if (faults_.has("assignment") && !advertised_address(error.text, brokers).empty())
+        faults_.set("advertised", last_broker_error_);
+      else
+        log(LogLevel::kWarning, "kafka/" + error.name, last_broker_error_);
     }
   }
 }
@@ -331,10 +337,12 @@ void KafkaSession::look_around(SteadyTime now) {
   if (now >= next_verify_) verify_logs(now);
   mark_logs(now);
   for (auto& [key, partition] : partitions_) {
+    if (stop_.requested()) return;
     if (partition.out_of_range && now >= *partition.out_of_range) recover_offset(partition, now);
     if (partition.other_log) go_to_other_log(partition, now);
   }
   ask_end_of_paused();
+  look_for_other_tables(now);
   if (now >= next_probe_) probe_faults();
 }
 
@@ -368,6 +376,7 @@ void KafkaSession::probe_faults() {
     faults_.clear("broker");
   }
   for (const std::string& topic : faults_.subjects("topic/")) {
+    if (stop_.requested()) return;
     if (!consumer_.find_topic(topic, kProbeTimeout)) faults_.clear("topic/" + topic);
   }
 }

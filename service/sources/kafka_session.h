@@ -91,6 +91,7 @@ class KafkaSession {
   void update_pauses();
   void look_around(SteadyTime now);
   void ask_end_of_paused();
+  void look_for_other_tables(SteadyTime now);  // kafka_sharing.cc
   void probe_faults();
   void recover_offset(Partition& partition, SteadyTime now);
   bool read_from(Partition& partition, std::int64_t offset);
@@ -146,6 +147,7 @@ class KafkaSession {
   bool forget_unplanned(SteadyTime now);
   void end_commit(std::chrono::milliseconds timeout);
   bool commit_and_wait(SteadyTime deadline);
+  SteadyTime under_grace(std::chrono::milliseconds most) const;
   bool aborted() const { return stop_.deadline() == SteadyTime{}; }
   void wait_leaving();
   bool commit_last();
@@ -180,6 +182,8 @@ class KafkaSession {
   std::optional<SteadyTime> begin_due_;    // for another member to begin the group
   Key last_asked_{};                       // the paused partition whose end was asked for last
   std::string last_broker_error_;
+  SteadyTime next_sharing_look_{};
+  int foreign_looks_ = 0;       // that found a partition of others with another table, in turn
   SteadyTime commit_sent_{};    // of the commit in the air
   bool forgotten_ = false;      // of the rebalance: what was not planned
   bool doubt_brokers_ = false;  // one of them did not answer; do the others?

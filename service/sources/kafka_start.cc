@@ -68,6 +68,7 @@ bool KafkaSession::find_start_offsets(KafkaPartitions& partitions) {
   }
   for (KafkaPartition& each : partitions) {
     if (each.offset >= 0) continue;
+    if (stop_.requested()) return false;  // each may take seconds
     KafkaConsumer::Watermarks marks;
     if (const KafkaError error = consumer_.query_watermarks(each, kCommittedTimeout, marks)) {
       return offsets_unknown(error);

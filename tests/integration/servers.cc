@@ -6,6 +6,7 @@ WithServers::Servers::Servers()
     : clickhouse(std::make_unique<RealClickHouse>(
           RealClickHouse::Options{.folder = folder / "clickhouse"})),
       kafka(std::make_unique<RealKafka>(folder / "kafka")) {
+  kafka->add_properties("message.max.bytes=8000000\n");
   kafka->spawn();
   clickhouse->start();
   kafka->wait_ready();

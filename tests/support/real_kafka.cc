@@ -4,6 +4,7 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
 #include <stdexcept>
 
 #include "tests/support/files.h"
@@ -111,22 +112,26 @@ RealKafka::RealKafka(std::filesystem::path folder)
       controller_port_(free_port()),
       proxied_port_(free_port()) {
   std::filesystem::create_directories(folder_);
-  write_file(folder_ / "extra.properties", kExtraSettings);
+  add_properties(kExtraSettings);
 }
 RealKafka::~RealKafka() = default;
 
-void RealKafka::go_through(std::uint16_t proxy_port) {
-  const auto listeners = [&](std::uint16_t proxied) {
-    const auto at = [](const char* name, std::uint16_t port) {
-      return std::string(name) + "://127.0.0.1:" + std::to_string(port);
+void RealKafka::advertise(const std::string& host, std::uint16_t port) {
+  const auto listeners = [&](const std::string& proxied) {
+    const auto at = [](const char* name, std::uint16_t own) {
+      return std::string(name) + "://127.0.0.1:" + std::to_string(own);
     };
-    return "listeners=" + at("PLAINTEXT", port_) + "," + at("CONTROLLER", controller_port_) + "," +
-           at("PROXIED", proxied) + "\n";
+    return "listeners=" + at("PLAINTEXT", port_) + "," + at("CONTROLLER", controller_port_) +
+           ",PROXIED://" + proxied + "\n";
   };
-  write_file(folder_ / "extra.properties",
-             kExtraSettings + listeners(proxied_port_) + "advertised." + listeners(proxy_port) +
+  add_properties(listeners("127.0.0.1:" + std::to_string(proxied_port_)) + "advertised." +
+                 listeners(host + ":" + std::to_string(port)) +
                  "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
                  "PROXIED:PLAINTEXT\n");
+}
+
+void RealKafka::add_properties(const std::string& lines) {
+  std::ofstream(folder_ / "extra.properties", std::ios::app) << lines;
 }
 
 void RealKafka::spawn() {
@@ -199,6 +204,7 @@ rd_kafka_s* RealKafka::producer() {
                                           {"enable.idempotence", "true"},
                                           {"linger.ms", "5"},
                                           {"batch.size", "1000000"},
+                                          {"message.max.bytes", "100000000"},
                                           {"queue.buffering.max.messages", "500000"},
                                           {"queue.buffering.max.kbytes", "262144"}});
   }

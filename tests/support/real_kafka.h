@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -52,9 +53,16 @@ class RealKafka {
   void stop();    // SIGTERM, and waits for the end
   std::string brokers() const { return "127.0.0.1:" + std::to_string(port_); }
 
+  // Lines of server.properties, `message.max.bytes=20000000` say. Before it is started.
+  void add_properties(const std::string& lines);
+  void freeze() { process_->signal(SIGSTOP); }
+  void thaw() { process_->signal(SIGCONT); }
+
   // A second listener, for clients that come through a proxy: they find the broker at `proxy_port`,
   // which must lead to proxied_port(), and nowhere else. Before it is started.
-  void go_through(std::uint16_t proxy_port);
+  void go_through(std::uint16_t proxy_port) { advertise("127.0.0.1", proxy_port); }
+  // The same with any name: what listens at proxied_port() tells clients to go there.
+  void advertise(const std::string& host, std::uint16_t port);
   std::uint16_t proxied_port() const { return proxied_port_; }
 
   void create_topic(const std::string& topic, int partitions);

@@ -58,6 +58,12 @@ class FaultyReader final : public SourceReader {
   std::string not_ready_reason() const override { return ""; }
 };
 
+class EarlyReader final : public SourceReader {
+ public:
+  bool run(Producer&, const StopSignal&) override { return true; }
+  std::string not_ready_reason() const override { return ""; }
+};
+
 class PipelineTest : public ::testing::Test {
  protected:
   std::unique_ptr<Pipeline> make_pipeline(std::vector<std::unique_ptr<SourceReader>> readers) {
@@ -119,6 +125,16 @@ TEST_F(PipelineTest, AReaderThatThrowsIsReportedForGoodAndStopsNobodyElse) {
   EXPECT_THAT(pipeline->not_ready_reasons(), ElementsAre(HasSubstr("broken invariant")));
   ASSERT_EQ(log_.events().size(), 1u);
   EXPECT_EQ(log_.events()[0].level, LogLevel::kError);
+}
+
+TEST_F(PipelineTest, AReaderThatEndsByItselfIsGone) {
+  std::vector<std::unique_ptr<SourceReader>> readers;
+  readers.push_back(std::make_unique<EarlyReader>());
+  const auto pipeline = make_pipeline(std::move(readers));
+  pipeline->start();
+  EXPECT_FALSE(pipeline->join()) << "it says that all is done, but nobody asked it to end";
+  EXPECT_THAT(pipeline->faults(), ElementsAre(HasSubstr("ended, and nobody asked it to")));
+  ASSERT_EQ(log_.events().size(), 1u);
 }
 
 TEST(StopSignalTest, AnAbortIsNotProlongedByALaterDrain) {

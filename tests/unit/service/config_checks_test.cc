@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "service/shared_topics.h"
 #include "service/sources/kafka_check.h"
 #include "tests/unit/service/config_test_support.h"
 
@@ -231,6 +232,65 @@ TEST(ConfigChecks, OptionsThatLibrdkafkaDoesNotTakeAreNamed) {
   EXPECT_NE(bad.find("fetch.wait.max.ms"), std::string::npos) << bad;
   EXPECT_EQ(faults_of(with_kafka("        options: {security.protocol: ssl, sasl.password: x}\n")),
             "");
+}
+
+TEST(ConfigChecks, OptionsThatLibrdkafkaRefusesOfAClientAreNamed) {
+  const auto fault = [](const std::string& options) {
+    return faults_of(
+        with_kafka("        options:\n          client.rack: a\n          " + options));
+  };
+  EXPECT_EQ(fault("session.timeout.ms: 400000\n"),
+            "m.yaml:8: pipelines[0].source.kafka: librdkafka refuses `options`: "
+            "`max.poll.interval.ms`must be >= `session.timeout.ms`");
+  EXPECT_NE(fault("fetch.max.bytes: 1000000\n          message.max.bytes: 2000000\n")
+                .find("m.yaml:8: pipelines[0].source.kafka: librdkafka refuses"),
+            std::string::npos);
+  EXPECT_NE(fault("security.protocol: ssl\n          ssl.ca.location: /missing.pem\n")
+                .find("/missing.pem"),
+            std::string::npos);
+}
+
+TEST(ConfigChecks, OurOwnOptionsGiveWayToTheUsers) {
+  for (const char* options :
+       {"message.max.bytes: 15000000", "receive.message.max.bytes: 2000000",
+        "reconnect.backoff.ms: 10000", "fetch.max.bytes: 90000000",
+        "message.max.bytes: 1000000000, receive.message.max.bytes: 2000000000"})
+    EXPECT_EQ(faults_of(with_kafka("        options: {" + std::string(options) + "}\n")), "")
+        << options;
+}
+
+TEST(ConfigChecks, ATopicOfTwoPatternsIsSeen) {
+  EXPECT_TRUE(may_be_one_topic("a", "a"));
+  EXPECT_FALSE(may_be_one_topic("a", "b"));
+  EXPECT_TRUE(may_be_one_topic("^events.*", "events"));
+  EXPECT_TRUE(may_be_one_topic("events", "^ev"));
+  EXPECT_FALSE(may_be_one_topic("^events\\.", "events"));
+  EXPECT_FALSE(may_be_one_topic("^a\\..*", "^b\\..*"));
+  EXPECT_FALSE(may_be_one_topic("^events-(a|b)x", "^logs"));
+  EXPECT_TRUE(may_be_one_topic("^ab?c", "^ac"));
+  EXPECT_TRUE(may_be_one_topic("^a|b", "^b"));
+  EXPECT_TRUE(may_be_one_topic("^.*", "^b"));
+  EXPECT_TRUE(may_be_one_topic("^\\w", "^b"));
+}
+
+TEST(ConfigChecks, PipelinesThatShareAGroupShareNoTopic) {
+  const auto fault = [](const std::string& brokers, const std::string& topics,
+                        const std::string& other) {
+    return faults_of(
+        "clickhouse: {endpoints: [http://h]}\npipelines:\n"
+        "  - {name: a, source: {kafka: {brokers: 'b1, b2', topics: " +
+        topics +
+        "}}}\n"
+        "  - {name: b, source: {kafka: {brokers: " +
+        brokers + ", topics: " + other + "}}}\n");
+  };
+  EXPECT_EQ(
+      fault("b2", "['^events.*']", "[events]"),
+      "m.yaml:4: pipelines[1].source.kafka.group: pipeline \"a\" reads \"^events.*\" in group "
+      "\"millrace\", and a topic can be of that and of \"events\", so each would get some of "
+      "its partitions only; give one of them another group");
+  EXPECT_EQ(fault("b3", "['^events.*']", "[events]"), "");
+  EXPECT_EQ(fault("b2", "['^events.*']", "[logs]"), "");
 }
 
 TEST(ConfigChecks, TablesAreNamesOfOneOrTwoParts) {

@@ -1,13 +1,21 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "service/dead_letters/archive.h"
 #include "service/dead_letters/letter_text.h"
+#include "service/dead_letters/preparation.h"
 #include "tests/unit/service/config_test_support.h"
 
 namespace millrace {
@@ -149,6 +157,92 @@ TEST_F(FileArchiveTest, HalfALineOfWhoWasKilledSpoilsNoOther) {
   EXPECT_EQ(found.unreadable, 1u);
 }
 
+// RLIMIT_FSIZE does what a full disk does: a part is written, then nothing more. Restored at the
+// end.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit lower{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &lower);
+  }
+  ~FileLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+  FileLimit(const FileLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(FileArchiveTest, AFullDiskLeavesNothingOfWhatCanNotBeStored) {
+  const auto archive = make_file_archive(folder_ / "letters.jsonl");
+  const DeadLetter first = letter(1, "one");
+  const std::vector<DeadLetter> more{letter(2, std::string(3'000, 'a')),
+                                     letter(3, std::string(3'000, 'b'))};
+  archive->store({&first, 1});
+  const auto size = std::filesystem::file_size(folder_ / "letters.jsonl");
+  {
+    const FileLimit full(size + 4'000);  // the one fits in, half of the other does
+    for (int i = 0; i < 2; ++i) {
+      EXPECT_THROW(archive->store(more), std::system_error);
+      EXPECT_EQ(std::filesystem::file_size(folder_ / "letters.jsonl"), size);
+    }
+  }
+  archive->store(more);
+  const DeadLetters found = archive->read({});
+  EXPECT_EQ(found.letters.size(), 3u);
+  EXPECT_EQ(found.unreadable, 0u);
+}
+
+TEST_F(FileArchiveTest, AnAbortEndsTheWaitForAnothersLock) {
+  const std::string path = folder_ / "letters.jsonl";
+  const int other = ::open(path.c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(::flock(other, LOCK_EX), 0);
+  const auto archive = make_file_archive(path);
+  const DeadLetter one = letter(1, "one");
+  auto stored = std::async(std::launch::async, [&] { archive->store({&one, 1}); });
+  archive->abort();
+  EXPECT_THROW(stored.get(), AbortedError);
+  ::close(other);
+}
+
+TEST_F(FileArchiveTest, APipeThatNobodyReadsHoldsNobody) {
+  const std::string path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  const auto archive = make_file_archive(path);
+  const DeadLetter one = letter(1, std::string(1'000'000, 'x'));
+  EXPECT_THROW(archive->store({&one, 1}), std::system_error);
+}
+
+// A place that comes with the third try.
+class LateArchive final : public DeadLetterArchive {
+ public:
+  void store(std::span<const DeadLetter>) override {}
+  std::string name() const override { return "late"; }
+  DeadLetters read(const DeadLetterFilter&) override { return {}; }
+  void prepare() override {
+    if (++tries < 3) throw std::runtime_error("no room");
+  }
+  std::atomic<int> tries{0};
+};
+
+TEST(DeadLetterPreparation, TriesUntilThePlaceIsThere) {
+  const auto archive = std::make_shared<LateArchive>();
+  std::atomic<int> warnings{0};
+  DeadLetterPreparation preparation(
+      {archive},
+      [&](const LogEvent& event) {
+        EXPECT_NE(event.message.find("late: no room"), std::string::npos) << event.message;
+        ++warnings;
+      },
+      std::chrono::milliseconds(1));
+  preparation.start();
+  while (archive->tries < 3) std::this_thread::yield();
+  preparation.stop();
+  EXPECT_EQ(archive->tries, 3);
+  EXPECT_EQ(warnings, 2);
+}
+
 TEST_F(FileArchiveTest, ManyThreadsWriteWholeLines) {
   const auto archive = make_file_archive(folder_ / "letters.jsonl");
   std::vector<std::thread> threads;
@@ -195,6 +289,13 @@ TEST(DeadLettersConfig, IsCheckedForWhatTheStoreNeeds) {
   EXPECT_NE(fault("store: kafka, topic: 'no topic'").find("not the name of a topic"),
             std::string::npos);
   EXPECT_NE(fault("table: 'a b'").find("not the name of a table"), std::string::npos);
+  // What librdkafka refuses of a producer: it shares the options of the source.
+  EXPECT_EQ(
+      faults_of("clickhouse: {endpoints: [http://h]}\npipelines:\n  - name: x\n    "
+                "dead_letters: {store: kafka, topic: l}\n    source:\n      kafka:\n"
+                "        {brokers: b, topics: [t],\n         options: {acks: 1}}\n"),
+      "m.yaml:8: pipelines[0].source.kafka: for the dead letters: `acks` must be set to `all` "
+      "when `enable.idempotence` is true");
   EXPECT_NE(fault("store: disk").find("clickhouse"), std::string::npos);
 }
 
