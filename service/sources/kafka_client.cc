@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <future>
-#include <set>
 #include <stdexcept>
 #include <thread>
 

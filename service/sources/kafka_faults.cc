@@ -96,8 +96,7 @@ std::string explain_kafka_error(const std::string& error_name, const std::string
   if (!address.empty() && (error_name == "_RESOLVE" || error_name == "_TRANSPORT"))
     return "the broker at " + brokers + " says that clients must go to " + address +
            ": advertised.listeners of the broker must name an address that this host can resolve "
-           "and "
-           "reach (" +
+           "and reach (" +
            error_text + ")";
   const std::string hint = kafka_hint(error_name);
   return error_text + " (" + error_name + ")" + (hint.empty() ? "" : ": " + hint);
