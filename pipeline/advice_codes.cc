@@ -173,8 +173,8 @@ constexpr AdviceRow kRows[] = {
      "let the producer send what the type wants (an address, a UUID …), or make the column of "
      "{table} a String"},
     {"SETTING_CONSTRAINT_VIOLATION", 452, "the user may not set a setting to this value",
-     "take the setting that the message names out of `clickhouse.settings` and "
-     "`clickhouse.insert_settings`, or its constraint out of the user's profile"},
+     "let the user of `clickhouse.user` change the settings that are named (its profile's "
+     "constraints), or use another user; `millrace check` names all of them"},
     {"CANNOT_PARSE_BOOL", 467, "a text is neither true nor false",
      "let the producer send true or false, or make the column of {table} a String"},
     {"VIOLATED_CONSTRAINT", 469, "a row breaks a constraint of the table",

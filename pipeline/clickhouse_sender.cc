@@ -7,6 +7,7 @@
 
 #include "pipeline/guarantee.h"
 #include "pipeline/sender.h"
+#include "pipeline/setting_check.h"
 #include "pipeline/table_sql.h"
 
 namespace millrace {
@@ -97,7 +98,9 @@ class ClickHouseSender final : public BlockSender {
  public:
   ClickHouseSender(ClientOptions options, Settings insert_settings, EndpointList& endpoints,
                    HttpSessionPool& pool)
-      : client_(std::move(options), endpoints, pool), user_settings_(std::move(insert_settings)) {}
+      : client_(options, endpoints, pool),
+        bare_client_(without_settings(std::move(options)), endpoints, pool),
+        user_settings_(std::move(insert_settings)) {}
 
   QuerySummary send(const TableTarget& target, const std::string& token,
                     const EncodedBody& body) override {
@@ -114,6 +117,8 @@ class ClickHouseSender final : public BlockSender {
     } catch (const ClickHouseError& error) {
       // The servers behind the endpoints may differ in version, or this one was replaced.
       if (error.code() == kUnknownSetting) known_.reset();
+      if (is_setting_refusal(error.code())) throw settings_refused(error, options.settings);
+      if (error.disposition() == Disposition::kWait) throw_if_view(target, error);
       throw;
     }
   }
@@ -124,8 +129,13 @@ class ClickHouseSender final : public BlockSender {
   }
 
   EncodeFacts encode_facts(const TableTarget& target) override {
-    return ask_encode_facts(client_, target.table,
-                            merge(known(), user_settings_, target, target.format));
+    const Settings settings = merge(known(), user_settings_, target, target.format);
+    try {
+      return ask_encode_facts(client_, target.table, settings);
+    } catch (const ClickHouseError& error) {
+      if (is_setting_refusal(error.code())) throw settings_refused(error, settings);
+      throw;
+    }
   }
 
   RepeatProof repeat_proof(const TableTarget& target, SteadyTime then) override {
@@ -146,6 +156,38 @@ class ClickHouseSender final : public BlockSender {
   std::string session_id() const override { return client_.session_id(); }
 
  private:
+  static ClientOptions without_settings(ClientOptions options) {
+    options.settings.clear();
+    options.session_policy = ClickHouseSessionPolicy::kNone;
+    return options;
+  }
+
+  // The server names one of them; whoever has to change a profile wants to know all.
+  TransportError settings_refused(const ClickHouseError& error, Settings sent) {
+    for (const auto& [name, value] : client_.options().settings) sent.try_emplace(name, value);
+    const auto refused = ask_refused_settings(bare_client_, sent);
+    const std::string all =
+        refused.empty() ? "" : "; all that this user may not change so: " + setting_list(refused);
+    return {error.what() + all,
+            Disposition::kWait,
+            false,
+            {.code = error.code(), .name = error.details().name}};
+  }
+
+  // In words, where the error speaks of a storage or a column.
+  void throw_if_view(const TableTarget& target, const ClickHouseError& error) {
+    std::string words;
+    try {
+      if (const auto facts = ask_table_facts(client_, target.table))
+        words = view_as_target(target.table, facts->engine);
+    } catch (const TransportError&) {
+      return;  // the first error says enough
+    }
+    if (words.empty()) return;
+    throw TransportError(words + ": " + error.what(), Disposition::kWait, false,
+                         {.code = error.code(), .name = error.details().name});
+  }
+
   // Asked once for each table. With `delivery: exactly_once` nothing is sent to one that would not
   // recognise a repeat.
   void expect_guarantee(const TableTarget& target) {
@@ -184,6 +226,7 @@ class ClickHouseSender final : public BlockSender {
   }
 
   Client client_;
+  Client bare_client_;  // sends no settings of its own
   const Settings user_settings_;
   // Of each table and those behind its views, as far as asked.
   std::map<std::string, TableMemory> memory_;
@@ -191,6 +234,15 @@ class ClickHouseSender final : public BlockSender {
 };
 
 }  // namespace
+
+Settings all_insert_settings(const Settings& wanted_by_user) {
+  Settings all = wanted_by_user;
+  for (const InsertSetting& setting : kInsertSettings) {
+    if (setting.fixed || !wanted_by_user.contains(setting.name)) all[setting.name] = setting.value;
+  }
+  all["insert_deduplication_token"] = "millrace-check";
+  return all;
+}
 
 std::unique_ptr<BlockSender> make_clickhouse_sender(ClientOptions options, Settings insert_settings,
                                                     EndpointList& endpoints,

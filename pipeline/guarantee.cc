@@ -93,6 +93,16 @@ std::optional<TableFacts> ask_table_facts(Client& client, const std::string& tab
                     to_number(lines[4])};
 }
 
+std::string view_as_target(const std::string& table, const std::string& engine) {
+  if (engine == "MaterializedView")
+    return table +
+           " is a materialized view: what is inserted into it goes past its SELECT, straight into "
+           "the table behind it; name as `table` the table that it reads from";
+  if (engine.ends_with("View"))
+    return table + " is a view, into which nothing can be inserted; name as `table` a table";
+  return "";
+}
+
 std::optional<bool> ask_granted(Client& client, const std::string& right,
                                 const std::string& table) {
   try {

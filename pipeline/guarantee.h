@@ -24,6 +24,10 @@ struct TableFacts {
 // Nothing when there is no such table. Throws TransportError.
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table);
 
+// What to say of a table that is a view, by its engine; empty: it is none. What is inserted into a
+// materialized view goes past its SELECT, straight into the table behind it.
+std::string view_as_target(const std::string& table, const std::string& engine);
+
 bool is_replicated(const TableFacts& facts);
 // Engines that replace or sum rows up, and a TTL, leave nothing that could be counted.
 bool keeps_every_row(const TableFacts& facts);

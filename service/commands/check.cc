@@ -8,6 +8,7 @@
 #include "pipeline/advice.h"
 #include "pipeline/failure.h"
 #include "pipeline/guarantee.h"
+#include "pipeline/setting_check.h"
 #include "service/commands/commands.h"
 #include "service/config_value.h"
 #include "service/dead_letters/archive.h"
@@ -83,6 +84,32 @@ void check_granted(Client& client, const std::string& subject, const std::string
                 config.clickhouse.client.user);
 }
 
+// Each request carries settings; a profile may forbid some. Those of ours that this server does not
+// know are not sent to it.
+void check_settings(Client& client, const std::string& place, const Config& config,
+                    Findings& findings) {
+  const Settings ours = all_insert_settings({});
+  Settings all = all_insert_settings(config.clickhouse.insert_settings);
+  for (const auto& [name, value] : config.clickhouse.client.settings) all.try_emplace(name, value);
+  std::vector<SettingRefusal> forbidden, unknown;
+  for (SettingRefusal& each : ask_refused_settings(client, all)) {
+    if (is_setting_refusal(each.code))
+      forbidden.push_back(std::move(each));
+    else if (!ours.contains(each.name))
+      unknown.push_back(std::move(each));
+  }
+  const std::string& user = config.clickhouse.client.user;
+  if (!forbidden.empty())
+    findings.fail(place + ": user " + user +
+                  " may not change settings that millrace sends: " + setting_list(forbidden) +
+                  "; take their constraints (const, readonly, min, max) out of its profile, or set "
+                  "clickhouse.user to another user (" +
+                  forbidden.front().words + ")");
+  if (!unknown.empty())
+    findings.fail(place + ": this server does not know " + setting_list(unknown) +
+                  "; correct clickhouse.settings and clickhouse.insert_settings");
+}
+
 // Only what was asked for is a fault where it does not hold.
 void check_guarantee(Client& client, const std::string& subject, const std::string& table,
                      const WantedTable& wanted, Findings& findings) {
@@ -129,6 +156,11 @@ void check_table(Client& client, const std::string& place, const std::string& na
                     "; add what is missing, or correct `columns` of pipeline " + wanted.pipeline);
     else
       findings.ok(subject + ", " + std::to_string(columns.size()) + " columns");
+    if (const auto facts = ask_table_facts(client, name)) {
+      const std::string words = view_as_target(name, facts->engine);
+      if (!words.empty())
+        findings.fail(place + ": " + words + " (pipeline " + wanted.pipeline + ")");
+    }
     check_granted(client, subject, name, config, findings);
     check_guarantee(client, subject, name, wanted, findings);
   } catch (const TransportError& error) {
@@ -144,10 +176,13 @@ void check_endpoint(const Config& config, const Endpoint& endpoint,
   EndpointList endpoints({endpoint});
   ClientOptions options = config.clickhouse.client;
   options.request_timeout = std::min(options.request_timeout, patience);
-  Client client(options, endpoints, pool);
   const std::string place = "clickhouse " + endpoint.to_string();
+  Client client(options, endpoints, pool);
+  options.settings.clear();
+  Client bare_client(options, endpoints, pool);
   try {
     client.ping();
+    check_settings(bare_client, place, config, findings);
     findings.ok(place + ": version " + client.command("SELECT version()"));
   } catch (const TransportError& error) {
     findings.fail(place + ": " + error.what() + advice(error, ""));
