@@ -109,6 +109,9 @@ constexpr AdviceRow kMillrace[] = {
      "see that they can be written where `dead_letters` of the pipeline says"},
     {"NOT_EXACTLY_ONCE", 0, "`delivery: exactly_once`, and the table can't give it",
      "run the statement that is named, or set `delivery: auto`"},
+    {"NOT_CLICKHOUSE", 0, "what answers 200 at `clickhouse.endpoints` is not ClickHouse",
+     "see what answers there: a page of a proxy, another server? For a proxy that takes "
+     "ClickHouse's header fields away set `clickhouse.proof_header`"},
     {"ROWS_NOT_FOUND", 0, "rows that the table has confirmed are not there",
      "see what deletes rows of {table} or hides them from `clickhouse.user`"},
     {"QUESTION_FAILED", 0, "a question about the table was refused",

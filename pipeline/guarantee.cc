@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pipeline/question.h"
 #include "pipeline/table_sql.h"
 
 namespace millrace {
@@ -56,10 +57,9 @@ std::vector<std::string> ask_view_targets(Client& client, const std::string& tab
   std::vector<std::string> targets;
   for (std::size_t next = 0; next <= targets.size(); ++next) {
     const std::string source = next == 0 ? table : targets[next - 1];
-    for (std::string& target : answer_lines(client.raw_query(
-             sql, {.parameters = table_parameters(source), .format = "TabSeparatedRaw"}))) {
-      if (std::find(targets.begin(), targets.end(), target) == targets.end())
-        targets.push_back(std::move(target));
+    for (AnswerRow& row : ask_rows(client, sql, 1, {.parameters = table_parameters(source)})) {
+      if (std::find(targets.begin(), targets.end(), row[0]) == targets.end())
+        targets.push_back(std::move(row[0]));
     }
   }
   return targets;
@@ -76,21 +76,19 @@ bool keeps_every_row(const TableFacts& facts) {
 }
 
 std::optional<TableFacts> ask_table_facts(Client& client, const std::string& table) {
-  // Lines: no value here has one of its own.
-  const std::string answer = client.raw_query(
-      "SELECT arrayJoin([engine, replaceAll(engine_full, '\\n', ' '), "
-      "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'non_replicated_deduplication_window'), "
-      "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'replicated_deduplication_window'), "
-      "(SELECT value FROM system.merge_tree_settings "
-      "WHERE name = 'replicated_deduplication_window_seconds')]) FROM system.tables WHERE " +
-          is_table(),
-      {.parameters = table_parameters(table), .format = "TabSeparatedRaw"});
-  const std::vector<std::string> lines = answer_lines(answer);
-  if (lines.size() != 5) return std::nullopt;
-  return TableFacts{lines[0], lines[1], to_number(lines[2]), to_number(lines[3]),
-                    to_number(lines[4])};
+  const auto of_server = [](std::string_view setting) {
+    return "ifNull((SELECT value FROM system.merge_tree_settings WHERE name = '" +
+           std::string(setting) + "'), '0')";
+  };
+  const std::vector<AnswerRow> rows =
+      ask_rows(client,
+               "SELECT engine, replaceAll(engine_full, '\\n', ' '), " + of_server(kPlainWindow) +
+                   ", " + of_server(kReplicatedWindow) + ", " + of_server(kReplicatedSeconds) +
+                   " FROM system.tables WHERE " + is_table(),
+               5, {.parameters = table_parameters(table)});
+  if (rows.empty()) return std::nullopt;
+  const AnswerRow& row = rows.front();
+  return TableFacts{row[0], row[1], count_of(row[2]), count_of(row[3]), count_of(row[4])};
 }
 
 std::string view_as_target(const std::string& table, const std::string& engine) {
@@ -106,7 +104,11 @@ std::string view_as_target(const std::string& table, const std::string& engine) 
 std::optional<bool> ask_granted(Client& client, const std::string& right,
                                 const std::string& table) {
   try {
-    return client.command("CHECK GRANT " + right + " ON " + quote_table(table)) == "1";
+    const std::string answer = client.command("CHECK GRANT " + right + " ON " + quote_table(table));
+    if (answer == "1" || answer == "0") return answer == "1";
+    throw NetworkError(NetworkError::Kind::kProtocol,
+                       "CHECK GRANT was answered with '" + answer.substr(0, 100) + "', not 0 or 1",
+                       false);
   } catch (const ClickHouseError& error) {
     if (error.code() == kSyntaxError) return std::nullopt;  // servers before 24.10
     throw;

@@ -1,10 +1,10 @@
 #include "pipeline/restart_check.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 #include "pipeline/guarantee.h"
+#include "pipeline/question.h"
 #include "pipeline/table_sql.h"
 
 namespace millrace {
@@ -22,20 +22,11 @@ std::uint64_t seconds_since(SteadyTime then) {
       std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::seconds>(age).count()) + 1);
 }
 
-template <class Number>
-Number take_number(std::string_view& text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  text.remove_prefix(std::min(text.size(), static_cast<std::size_t>(end - text.data()) + 1));
-  return number;
-}
-
 }  // namespace
 
 RepeatProof ask_repeat_proof(Client& client, const TableTarget& target, SteadyTime then) {
-  const std::string answer = client.raw_query("SELECT uptime()", {.format = "TabSeparated"});
-  std::string_view rest = answer;
-  if (take_number<std::uint64_t>(rest) > seconds_since(then)) return RepeatProof::kComplete;
+  const std::uint64_t uptime = count_of(ask_row(client, "SELECT uptime()", 1).front());
+  if (uptime > seconds_since(then)) return RepeatProof::kComplete;
   const auto facts = ask_table_facts(client, target.table);
   if (!facts || is_replicated(*facts)) return RepeatProof::kComplete;  // none: the insert says so
   const bool can_look = keeps_every_row(*facts) && target.columns.name_records() &&
@@ -61,13 +52,10 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
     // A minute more: the time of a part is what the server's file system says.
     parameters.emplace("age", seconds_since(*since) + 60);
   }
-  const std::string answer =
-      client.raw_query(sql + " GROUP BY 1",
-                       {.parameters = Parameters(std::move(parameters)), .format = "TabSeparated"});
   RowsByOffset rows;
-  for (std::string_view rest = answer; !rest.empty();) {
-    const auto at = take_number<std::int64_t>(rest);
-    rows[at] = take_number<std::size_t>(rest);
+  for (const AnswerRow& row : ask_rows(client, sql + " GROUP BY 1", 2,
+                                       {.parameters = Parameters(std::move(parameters))})) {
+    rows[number_of(row[0])] = static_cast<std::size_t>(count_of(row[1]));
   }
   return rows;
 }
@@ -75,19 +63,22 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
 InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyTime then) {
   Named parameters = table_parameters(table);
   parameters.emplace("age", seconds_since(then));
-  const std::string answer = client.raw_query(
-      "SELECT greatest(0, {age:Int64} - (now() - max(written))), sum(newest - older), "
-      "max(newest) - max(older) FROM (SELECT max(modification_time) AS written, "
-      "max(max_block_number) AS newest, "
-      "maxIf(max_block_number, modification_time < now() - {age:Int64}) AS older "
-      "FROM system.parts WHERE active AND " +
-          is_table("table") + " GROUP BY partition_id)",
-      {.parameters = Parameters(std::move(parameters)), .format = "TabSeparated"});
-  std::string_view rest = answer;
+  const AnswerRow row =
+      ask_row(client,
+              "SELECT greatest(0, {age:Int64} - (now() - max(written))), sum(newest - older), "
+              "max(newest) - max(older) FROM (SELECT max(modification_time) AS written, "
+              "max(max_block_number) AS newest, "
+              "maxIf(max_block_number, modification_time < now() - {age:Int64}) AS older "
+              "FROM system.parts WHERE active AND " +
+                  is_table("table") + " GROUP BY partition_id)",
+              3, {.parameters = Parameters(std::move(parameters))});
+  const auto at_least_0 = [](std::string_view field) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_of(field)));
+  };
   InsertsSince inserts;
-  inserts.seconds = take_number<std::uint64_t>(rest);
-  inserts.of_partitions = take_number<std::uint64_t>(rest);
-  inserts.of_table = take_number<std::uint64_t>(rest);
+  inserts.seconds = at_least_0(row[0]);
+  inserts.of_partitions = at_least_0(row[1]);
+  inserts.of_table = at_least_0(row[2]);
   return inserts;
 }
 

@@ -40,9 +40,8 @@ class BlockSender {
 using BlockSenderFactory = std::function<std::unique_ptr<BlockSender>(unsigned worker)>;
 
 // The real one: a Client of its own. Sends with every insert what makes a repeat recognisable and
-// synchronous (token, async_insert=0, one chunk per block …), as far as the server knows the
-// settings; asks the server for that once, at the first send. Thread rule: as BlockSender.
-// `endpoints` and `pool` must outlive it.
+// synchronous (token, async_insert=0, one chunk per block …): see insert_settings.h. Thread rule:
+// as BlockSender. `endpoints` and `pool` must outlive it.
 std::unique_ptr<BlockSender> make_clickhouse_sender(ClientOptions options, Settings insert_settings,
                                                     EndpointList& endpoints, HttpSessionPool& pool);
 

@@ -19,10 +19,6 @@ struct SettingRefusal {
 // Throws TransportError when it is something else that the server refuses.
 std::vector<SettingRefusal> ask_refused_settings(Client& client, const Settings& settings);
 
-// All settings of the sender's inserts, whatever server, table and format, with the user's over
-// those that he may set. In clickhouse_sender.cc.
-Settings all_insert_settings(const Settings& wanted_by_user);
-
 // Whether an error says that a setting may not be changed.
 bool is_setting_refusal(int code);
 // "async_insert = 0, max_insert_threads = 1"

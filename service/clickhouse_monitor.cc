@@ -1,7 +1,6 @@
 #include "service/clickhouse_monitor.h"
 
-#include <cstdlib>
-
+#include "pipeline/question.h"
 #include "service/clock_check.h"
 
 namespace millrace {
@@ -70,15 +69,11 @@ void ClickHouseMonitor::ask() {
   try {
     const InFlight in_flight(queries_in_flight_);
     const auto asked = std::chrono::system_clock::now();
-    const std::string answer = client_.raw_query(
-        "SELECT version(), toUnixTimestamp64Milli(now64(3))", {.format = "TSVRaw"});
-    version = answer.substr(0, answer.find('\t'));
-    if (version.size() < answer.size()) {
-      const std::chrono::milliseconds since_epoch(
-          std::strtoll(answer.c_str() + version.size() + 1, nullptr, 10));
-      check_clock(clock_warning(std::chrono::system_clock::time_point(since_epoch), asked,
-                                std::chrono::system_clock::now()));
-    }
+    const AnswerRow row = ask_row(client_, "SELECT version(), toUnixTimestamp64Milli(now64(3))", 2);
+    version = row[0];
+    const std::chrono::milliseconds since_epoch(number_of(row[1]));
+    check_clock(clock_warning(std::chrono::system_clock::time_point(since_epoch), asked,
+                              std::chrono::system_clock::now()));
   } catch (const std::exception& error) {
     reason = std::string("ClickHouse: ") + error.what();
     const auto* answer = dynamic_cast<const ClickHouseError*>(&error);

@@ -16,6 +16,7 @@
 #include "service/sources/kafka_dead_letters.h"
 #include "transport/error.h"
 #include "transport/tls.h"
+#include "transport/wire_text.h"
 
 namespace millrace {
 namespace {
@@ -62,6 +63,9 @@ constexpr std::array kReservedRequestSettings{
     Reserved{"buffer_size", kMillraceSpeaks},
     Reserved{"wait_end_of_query", kMillraceSpeaks},
     Reserved{"stacktrace", kMillraceSpeaks},
+    Reserved{"http_response_buffer_size", kMillraceSpeaks},
+    Reserved{"http_response_headers", "use clickhouse.proof_header"},
+    Reserved{"http_wait_end_of_query", kMillraceSpeaks},
     Reserved{"http_write_exception_in_output_format", kMillraceSpeaks},
     Reserved{"send_progress_in_http_headers", kMillraceSpeaks}};
 
@@ -129,6 +133,15 @@ void check_clickhouse(const Config& config, ConfigFaults& faults) {
   const ClickHouseConfig& clickhouse = config.clickhouse;
   check_settings(clickhouse.client.settings, "clickhouse.settings", faults);
   check_settings(clickhouse.insert_settings, "clickhouse.insert_settings", faults);
+  try {
+    if (const auto& header = clickhouse.client.proof_header; !header.empty())
+      wire::check_header_name(header);
+  } catch (const UsageError& error) {
+    faults.add("clickhouse.proof_header", error.what());
+  }
+  if (clickhouse.client.trust_status && !clickhouse.client.proof_header.empty())
+    faults.add("clickhouse.trust_status",
+               "with clickhouse.proof_header there is a proof: give one");
   if (clickhouse.client.database.empty()) faults.add("clickhouse.database", "must not be empty");
   for (std::size_t i = 0; i < clickhouse.endpoints.size(); ++i) {
     const auto& all = clickhouse.endpoints;
@@ -137,6 +150,14 @@ void check_clickhouse(const Config& config, ConfigFaults& faults) {
       faults.add("clickhouse.endpoints", "names " + all[i].authority() + " twice");
   }
   check_tls(clickhouse, faults);
+}
+
+void check_delivery(const Config& config, const PipelineConfig& pipeline, const std::string& place,
+                    ConfigFaults& faults) {
+  if (config.clickhouse.client.trust_status && pipeline.kafka.delivery == Delivery::kExactlyOnce)
+    faults.add(place + "delivery",
+               "exactly_once needs proof that ClickHouse has the rows: set "
+               "clickhouse.proof_header instead of clickhouse.trust_status");
 }
 
 // `smaller` must not be above `larger`.
@@ -436,6 +457,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
     check_format(pipeline, place, faults);
     check_columns(pipeline.columns, place, faults);
     check_compression(pipeline.compression, place, faults);
+    check_delivery(config, pipeline, place, faults);
     check_expired_plan(pipeline, place, faults);
     check_dead_letters(pipeline, place, faults);
   }

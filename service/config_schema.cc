@@ -113,6 +113,17 @@ ProcessSettings clickhouse_settings() {
                         seconds(1), hours(24),
                         "Deadline of one request as a whole; longer notices a dead server later, "
                         "shorter repeats inserts that were only slow."),
+      Process::text("clickhouse.proof_header", FIELD(clickhouse.client.proof_header),
+                    "For a proxy that takes ClickHouse's own header fields away: the name of one "
+                    "that it lets through (ETag), in which ClickHouse 24.12 or later is asked to "
+                    "answer with the query's ID. Empty: X-ClickHouse-Query-Id or "
+                    "X-ClickHouse-Summary. An answer without it is not believed."),
+      Process::choice("clickhouse.trust_status", FIELD(clickhouse.client.trust_status),
+                      std::vector<std::pair<std::string, bool>>{{"true", true}, {"false", false}},
+                      "true believes an insert whose answer is an empty 2xx without any proof: "
+                      "rows are lost when something else than ClickHouse gives it, so "
+                      "exactly_once is refused. Only for a proxy that lets no header field "
+                      "through."),
   };
 }
 

@@ -125,6 +125,8 @@ bool Call::try_once() {
   // Of our own making: a new one for each attempt, or the server could refuse the second (216).
   query_id_ = request_.query_id;
   if (query_id_.empty() && core_->autogenerate_query_id()) query_id_ = random_uuid();
+  const bool no_id = query_id_.empty() && !core_->proof_rules().header.empty();
+  proof_ = no_id ? random_uuid() : query_id_;
   const auto started = Clock::now();
   attempt_ = open_attempt(fresh_);
   set_session(&attempt_->lease->session());
@@ -169,6 +171,9 @@ HttpRequest Call::http_request() const {
     UrlParameters params;
     if (!query_id_.empty()) params.emplace_back("query_id", query_id_);
     params.insert(params.end(), request_.params.begin(), request_.params.end());
+    if (const std::string header(core_->proof_rules().header); !header.empty()) {
+      params.emplace_back("http_response_headers", "{'" + header + "':'" + proof_ + "'}");
+    }
     http.target += "?" + query_string(params);
   }
   Headers headers{{"Accept-Encoding", "identity"}};
@@ -199,10 +204,38 @@ bool Call::send_and_receive() {
     read_counts(value, progress_);
     request_.on_progress(progress_);
   });
-  if (const auto id = exchange.head().header("X-ClickHouse-Query-Id"); !id.empty()) query_id_ = id;
+  const HttpResponseHead& head = exchange.head();
+  if (const auto id = head.header("X-ClickHouse-Query-Id"); !id.empty()) query_id_ = id;
   attempt_->body.emplace(exchange);
-  return exchange.head().is_success() &&
-         exchange.head().header("X-ClickHouse-Exception-Code").empty();
+  if (!head.is_success() || !head.header("X-ClickHouse-Exception-Code").empty()) return false;
+  require_proof();
+  result_check_.emplace(head, request_.kind == CallRequest::Kind::kQuery);
+  return true;
+}
+
+// That the answer, a success by its head, is ClickHouse's.
+void Call::require_proof() {
+  if (request_.kind == CallRequest::Kind::kPing) return;  // by its text
+  const HttpResponseHead& head = attempt_->exchange.head();
+  const ProofRules rules = core_->proof_rules();
+  const bool proven = is_proven(head, proof_, rules);
+  const bool may_have_body = request_.kind != CallRequest::Kind::kInsert || !rules.trust_status;
+  if (proven && may_have_body) return;
+  std::string body;
+  try {
+    body = attempt_->body->next();
+  } catch (const NetworkError&) {
+    if (proven) throw;  // else the head says enough
+  }
+  if (proven && body.empty()) return;
+  std::string text = not_clickhouse_text(endpoint_->to_string(), head, body, rules);
+  if (!query_id_.empty()) text += " (query_id " + query_id_ + ")";
+  const int status = head.status;
+  close();
+  if (request_.own_session_id) core_->replace_session_id(request_.session_id);
+  core_->endpoints().report_failure(*endpoint_, Clock::now());
+  ErrorInfo about{.name = "NOT_CLICKHOUSE", .http_status = status};
+  throw NotClickHouseError(text, info(about));
 }
 
 // True: try again. All else is thrown.
@@ -334,6 +367,7 @@ std::string_view Call::next() {
   if (!attempt_->lease) return {};
   try {
     const std::string_view piece = attempt_->body->next();
+    result_check_->received(piece);
     if (!piece.empty()) return piece;
   } catch (const NetworkError& e) {
     close();
@@ -343,6 +377,9 @@ std::string_view Call::next() {
   finish();
   request_.session_lock.release();
   if (attempt_->body->exception()) throw_server_error(*attempt_->body->exception());
+  if (const std::string missing = result_check_->missing(); !missing.empty()) {
+    fail_with(NetworkError(Kind::kTruncated, missing, true));
+  }
   return {};
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "transport/answer_proof.h"
 #include "transport/client_options.h"
 #include "transport/error.h"
 #include "transport/http_exchange.h"
@@ -38,6 +39,7 @@ struct CallRequest {
   bool can_open_again = true;
   // Sending it twice does no harm: a read, or an insert with a deduplication token.
   bool repeatable = false;
+  enum class Kind { kOther, kQuery, kInsert, kPing } kind = Kind::kOther;
   // How often more after 429, 503, 504 or a connection that closed without an answer.
   unsigned retries = 0;
   std::string query_id{};  // empty: a random one for each attempt
@@ -86,6 +88,7 @@ class Call {
   bool after_error_answer();
   [[noreturn]] void throw_server_error(std::string_view text);
   void fail_with(const NetworkError& error);
+  void require_proof();
   void throw_if_stopped(const std::string& why) const;
   bool pause_before_retry();
   bool pause_for_session();
@@ -107,7 +110,9 @@ class Call {
   std::optional<SteadyTime> session_until_;
   const Endpoint* endpoint_ = nullptr;
   std::string query_id_;
+  std::string proof_;  // what the answer must carry
   std::unique_ptr<Attempt> attempt_;
+  std::optional<ResultCheck> result_check_;
   Mutex mutex_;
   HttpSession* session_ GUARDED_BY(mutex_) = nullptr;  // for shut_down(), while it is ours
   Progress progress_;

@@ -32,6 +32,8 @@ constexpr const char* kProgressInterval = "200";  // milliseconds
 // database stand there, too, and escaped a byte is three.
 constexpr std::size_t kLongStatement = 1'024;
 constexpr std::size_t kMaxQuerySize = 262'144;  // of the server, by default
+// A result up to this size is made whole in the server's memory before its first byte leaves.
+constexpr std::size_t kMaxBufferedBytes = 64u << 20;
 
 Endpoint endpoint_of(const ClientOptions& options) {
   Endpoint endpoint;
@@ -114,6 +116,7 @@ CallRequest ping_request(const ClientOptions& options, std::chrono::milliseconds
   CallRequest request;
   request.method = "GET";
   request.path = "ping";
+  request.kind = CallRequest::Kind::kPing;
   request.repeatable = true;
   const bool shorter = options.request_timeout.count() != 0 && options.request_timeout < timeout;
   request.timeout = shorter ? options.request_timeout : timeout;
@@ -141,6 +144,11 @@ std::string take_long_statement(CallRequest& request, Codec body) {
 
 void trim_end(std::string& text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+}
+
+bool is_pong(std::string answer) {
+  trim_end(answer);
+  return answer == "Ok.";
 }
 
 }  // namespace
@@ -193,6 +201,9 @@ CallRequest Client::base_request(const Options& call) {
     request.session_wait = std::max(options.session_wait, kLeastSessionWait);
     request.session_lock = SessionLock::take(request.session_id, options.session_wait, call.stop);
   }
+  if (!options.proof_header.empty() && request.params.contains("http_response_headers")) {
+    throw UsageError("proof_header is asked for by the setting http_response_headers: give one");
+  }
   for (const auto& [name, value] : call.headers) {
     wire::check_header_name(name);
     wire::check_header_value(name, value);
@@ -207,6 +218,7 @@ CallRequest Client::make_query(std::string_view sql, const QueryOptions& options
   CallRequest request = base_request(options);
   const bool reads = is_read(sql);
   request.repeatable = options.idempotent || reads;
+  if (reads) request.kind = CallRequest::Kind::kQuery;
   if (request.repeatable) request.retries = core_->options().query_retries;
   const bool says_readonly = sql.find("readonly") != sql.npos;  // it may not be set twice
   const auto info = core_->server_info();
@@ -256,7 +268,14 @@ void Client::put_statement(CallRequest& request, const std::shared_ptr<BoundQuer
 
 std::string Client::raw_query(std::string_view sql, const QueryOptions& options) {
   CallRequest request = make_query(sql, options);
-  request.params.try_emplace("wait_end_of_query", "1");
+  // In memory: what the server buffers on its disk is lost without a word when that is full. One
+  // byte more than is taken here, so that a result that fills the buffer is too long, never cut.
+  const std::size_t most = core_->options().max_response_bytes;
+  request.params.try_emplace("wait_end_of_query", most <= kMaxBufferedBytes ? "1" : "0");
+  if (!request.params.contains("http_response_buffer_size")) {
+    request.params.try_emplace("buffer_size",
+                               std::to_string(std::min(most, kMaxBufferedBytes) + 1));
+  }
   const auto call = Call::begin(core_, std::move(request));
   std::string result = call->read_result();
   if (options.summary != nullptr) *options.summary = call->summary();
@@ -266,6 +285,7 @@ std::string Client::raw_query(std::string_view sql, const QueryOptions& options)
 RawStream Client::raw_stream(std::string_view sql, const QueryOptions& options) {
   CallRequest request = make_query(sql, options);
   request.streamed = true;
+  request.params.try_emplace("wait_end_of_query", "0");  // whatever a profile says: see raw_query
   if (const auto info = core_->server_info()) {
     // So that an exception can be told from data.
     add_if_writable(*info, request.params, "http_write_exception_in_output_format", "0");
@@ -295,6 +315,7 @@ CallRequest Client::make_insert(std::string_view table, const InsertOptions& opt
       if (!guess.empty()) wish(request, core_->server_info().get(), guess, "0");
     }
     request.params["query"] = sql + " FORMAT " + format;
+    request.kind = CallRequest::Kind::kInsert;
   }
   if (!options.deduplication_token.empty()) {
     request.params["insert_deduplication_token"] = options.deduplication_token;
@@ -379,7 +400,7 @@ std::string Client::command(std::string_view sql, const QueryOptions& options) {
 void Client::ping() {
   const auto call = Call::begin(core_, ping_request(core_->options(), kPingTimeout));
   const std::string answer = call->read_all(kMaxErrorBodyBytes);
-  if (!answer.starts_with("Ok.")) {
+  if (!is_pong(answer)) {
     throw NetworkError(NetworkError::Kind::kProtocol,
                        call->summary().endpoint +
                            ": /ping was not answered with Ok.: " + wire::valid_utf8(answer, 100),
@@ -389,9 +410,8 @@ void Client::ping() {
 
 bool Client::is_alive() noexcept {
   try {
-    return Call::begin(core_, ping_request(core_->options(), kAliveTimeout))
-        ->read_all(kMaxErrorBodyBytes)
-        .starts_with("Ok.");
+    const auto call = Call::begin(core_, ping_request(core_->options(), kAliveTimeout));
+    return is_pong(call->read_all(kMaxErrorBodyBytes));
   } catch (const std::exception&) {
     return false;
   }
@@ -401,10 +421,19 @@ std::vector<ColumnDescription> Client::describe_table(std::string_view table) {
   const std::string text =
       raw_query("DESCRIBE TABLE " + quote_table(table),
                 {.settings = {{"describe_compact_output", "0"}}, .format = "TabSeparated"});
+  const auto fail = [&](const std::string& what) {
+    throw NetworkError(NetworkError::Kind::kTruncated,
+                       "DESCRIBE TABLE " + quote_table(table) + " was answered with " + what,
+                       false);
+  };
+  // A table has a column, and each one a line.
+  if (text.empty()) fail("nothing");
+  if (!text.ends_with('\n')) fail("half a line");
   std::vector<ColumnDescription> columns;
-  for (const std::string_view line : wire::split(text, '\n')) {
+  for (const std::string_view line :
+       wire::split(std::string_view(text).substr(0, text.size() - 1), '\n')) {
     const auto fields = wire::split(line, '\t');
-    if (fields.size() < 4) continue;
+    if (fields.size() < 4) fail("a line that describes no column: " + wire::valid_utf8(line, 100));
     columns.push_back({wire::unescape_tsv(fields[0]), one_line(wire::unescape_tsv(fields[1])),
                        wire::unescape_tsv(fields[2]), wire::unescape_tsv(fields[3])});
   }

@@ -58,9 +58,10 @@ class Client {
   // Open streams stay good.
   ~Client();
 
-  // All of these throw ClickHouseError, NetworkError, PoolTimeoutError, AbortedError, and
-  // UsageError before anything is sent. The text of each names endpoint, code and query ID. Success
-  // means: status 2xx, no X-ClickHouse-Exception-Code, body read to its framed end.
+  // All of these throw ClickHouseError, NotClickHouseError, NetworkError, PoolTimeoutError,
+  // AbortedError, and UsageError before anything is sent. The text of each names endpoint, code and
+  // query ID. Success means: status 2xx, no X-ClickHouse-Exception-Code, our X-ClickHouse-Query-Id
+  // or a summary, body read to its framed end and no shorter than the summary says.
 
   // The whole result, in memory. The server answers when it knows how the query ended, so an error
   // has its real status.

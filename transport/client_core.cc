@@ -87,6 +87,7 @@ ClientCore::ClientCore(ClientOptions options, std::shared_ptr<EndpointList> endp
       access_token_(options_.access_token) {
   check_credentials(options_);
   wire::check_header_value("user_agent", user_agent_);
+  if (!options_.proof_header.empty()) wire::check_header_name(options_.proof_header);
   for (const auto& [name, value] : options_.headers) {
     wire::check_header_name(name);
     wire::check_header_value(name, value);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "transport/answer_proof.h"
 #include "transport/clickhouse_session.h"
 #include "transport/client_options.h"
 #include "transport/mutex.h"
@@ -40,6 +41,7 @@ class ClientCore {
   bool refresh_access_token();  // false without a provider
   const std::string& user_agent() const { return user_agent_; }
   bool autogenerate_query_id() const { return autogenerate_query_id_; }
+  ProofRules proof_rules() const { return {options_.proof_header, options_.trust_status}; }
 
   // Nothing until somebody asked the server.
   std::shared_ptr<const ServerInfo> server_info() const;

@@ -81,6 +81,7 @@ constexpr Item kItems[] = {
     {"interface", [](auto& o, auto& name, auto& text) { o.secure = to_secure(name, text); }},
     {"password", [](auto& o, auto&, auto& text) { o.password = text; }},
     {"port", [](auto& o, auto& name, auto& text) { o.port = to_port(name, text); }},
+    {"proof_header", [](auto& o, auto&, auto& text) { o.proof_header = text; }},
     {"proxy_path", [](auto& o, auto&, auto& text) { o.proxy_path = text; }},
     {"query_retries",
      [](auto& o, auto& name, auto& text) {
@@ -101,6 +102,7 @@ constexpr Item kItems[] = {
      [](auto& o, auto& name, auto& text) {
        o.session_timeout = std::chrono::seconds(to_number(name, text));
      }},
+    {"trust_status", [](auto& o, auto& name, auto& text) { o.trust_status = to_bool(name, text); }},
     {"user", [](auto& o, auto&, auto& text) { o.user = text; }},
     {"user_agent", [](auto& o, auto&, auto& text) { o.user_agent = text; }},
     {"user_name", [](auto& o, auto&, auto& text) { o.user = text; }},

@@ -83,6 +83,16 @@ struct ClientOptions {
   // server makes it. None: the common setting.
   std::optional<bool> autogenerate_query_id{};
 
+  // How an answer is known to be ClickHouse's. By default it must carry the query's ID
+  // (X-ClickHouse-Query-Id) or a summary; else NotClickHouseError. For a proxy that takes such
+  // header fields away: the name of one that it lets through ("ETag"). ClickHouse (24.12 or later)
+  // is then asked to answer with the query's ID in that one, by its setting http_response_headers.
+  std::string proof_header{};
+  // Where no field gets through: every 2xx is believed that is no HTML page and, to an insert, has
+  // no body. Something else that answers an insert with an empty 200 is then taken for ClickHouse,
+  // and the rows are lost.
+  bool trust_status = false;
+
   // ClickHouse sessions.
   ClickHouseSessionPolicy session_policy = ClickHouseSessionPolicy::kPerClient;
   std::optional<bool> autogenerate_session_id{};  // none: common setting; false: no session

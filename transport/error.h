@@ -52,6 +52,7 @@ struct ErrorInfo {
 //     FileError                  a local file or stream could not be written
 //     TransportError             the request failed; says what to do
 //       ClickHouseError          ClickHouse (or a proxy) answered with an error
+//       NotClickHouseError       an answer of status 200 that is not ClickHouse's
 //       NetworkError             no answer, or half of one
 //       PoolTimeoutError         no HTTP session became free in time
 //       AbortedError             stopped by the caller
@@ -109,6 +110,14 @@ class ClickHouseError : public TransportError {
 
  private:
   Details details_;
+};
+
+// Status 200 and no proof that ClickHouse said it: a page of a proxy, another server at the
+// address. Somebody must act, or the page goes by itself: kWait. Nothing is known of the request.
+class NotClickHouseError : public TransportError {
+ public:
+  NotClickHouseError(const std::string& what, ErrorInfo info)
+      : TransportError(what, Disposition::kWait, true, std::move(info)) {}
 };
 
 // No answer, or half of one: refused, reset, timed out, truncated. Always kRetry.

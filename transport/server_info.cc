@@ -54,7 +54,7 @@ Info parse(const std::string& text) {
   auto info = std::make_shared<ServerInfo>();
   for (const std::string_view line : wire::split(text, '\n')) {
     const auto fields = wire::split(line, '\t');
-    if (fields.size() != 3) continue;
+    if (fields.size() != 3) continue;  // behind the last line end
     if (fields[0] == " version") {
       info->version = wire::unescape_tsv(fields[1]);
       info->timezone = wire::unescape_tsv(fields[2]);
@@ -78,11 +78,19 @@ Info ask_server(const std::shared_ptr<ClientCore>& core) {
   CallRequest request;
   request.text = kQuestion;
   request.params["wait_end_of_query"] = "1";
+  request.params["buffer_size"] = std::to_string(kMaxBytes + 1);  // in memory: see raw_query
+  request.kind = CallRequest::Kind::kQuery;
   request.repeatable = true;
   request.retries = core->options().query_retries;
   request.timeout = core->options().request_timeout;
   request.stop = core->options().connect_stop;
-  Info info = parse(Call::begin(core, std::move(request))->read_all(kMaxBytes));
+  const auto call = Call::begin(core, std::move(request));
+  Info info = parse(call->read_all(kMaxBytes));
+  if (info->version.empty() || info->settings.empty()) {
+    throw NetworkError(
+        NetworkError::Kind::kTruncated,
+        call->summary().endpoint + ": the server's version and settings did not come", false);
+  }
   answers.add(key, info);
   return info;
 }

@@ -1,11 +1,10 @@
 #include "pipeline/encode/encode_facts.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "pipeline/table_sql.h"
+#include "pipeline/question.h"
 
 namespace millrace {
 namespace {
@@ -29,19 +28,14 @@ EncodeFacts ask_encode_facts(Client& client, std::string_view table,
                              const Settings& insert_settings) {
   EncodeFacts facts;
   facts.context.settings.insert(insert_settings.begin(), insert_settings.end());
-  const std::string rows = client.raw_query(
-      settings_query(), {.settings = insert_settings, .format = "TabSeparatedRaw"});
-  for (const std::string& row : answer_lines(rows)) {
-    const std::size_t tab = std::min(row.find('\t'), row.size());
-    const std::string name = row.substr(0, tab);
-    const std::string value = tab < row.size() ? row.substr(tab + 1) : std::string();
-    if (name == "timezone()") {
-      facts.context.time_zone = value;
+  for (AnswerRow& row : ask_rows(client, settings_query(), 2, {.settings = insert_settings})) {
+    if (row[0] == "timezone()") {
+      facts.context.time_zone = std::move(row[1]);
     } else {
-      facts.context.settings[name] = value;
+      facts.context.settings[row[0]] = std::move(row[1]);
     }
   }
-  for (ColumnDescription& column : client.describe_table(table)) {
+  for (ColumnDescription& column : ask_columns(client, table)) {
     facts.columns.push_back({std::move(column.name), std::move(column.type),
                              std::move(column.default_kind), std::move(column.default_expression)});
   }

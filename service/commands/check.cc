@@ -8,6 +8,8 @@
 #include "pipeline/advice.h"
 #include "pipeline/failure.h"
 #include "pipeline/guarantee.h"
+#include "pipeline/insert_settings.h"
+#include "pipeline/question.h"
 #include "pipeline/setting_check.h"
 #include "service/commands/commands.h"
 #include "service/config_value.h"
@@ -149,7 +151,7 @@ void check_table(Client& client, const std::string& place, const std::string& na
   const std::string subject = place + ": table " + name;
   try {
     std::set<std::string> missing = wanted.columns;
-    const std::vector<ColumnDescription> columns = client.describe_table(name);
+    const std::vector<ColumnDescription> columns = ask_columns(client, name);
     for (const ColumnDescription& column : columns) missing.erase(column.name);
     if (!missing.empty())
       findings.fail(subject + " lacks " + join(missing) +
@@ -183,7 +185,7 @@ void check_endpoint(const Config& config, const Endpoint& endpoint,
   try {
     client.ping();
     check_settings(bare_client, place, config, findings);
-    findings.ok(place + ": version " + client.command("SELECT version()"));
+    findings.ok(place + ": version " + ask_row(client, "SELECT version()", 1).front());
   } catch (const TransportError& error) {
     findings.fail(place + ": " + error.what() + advice(error, ""));
     return;

@@ -1,6 +1,22 @@
 #include "tests/integration/failure_stage.h"
 
 namespace millrace::test {
+namespace {
+
+// What README of the pipeline promises of every insert, whatever the server was asked before.
+constexpr const char* kFixedSettings[] = {"async_insert=0",
+                                          "deduplicate_insert=enable",
+                                          "use_strict_insert_block_limits=0",
+                                          "max_insert_threads=1",
+                                          "input_format_parallel_parsing=0",
+                                          "max_insert_block_size=100000000",
+                                          "min_insert_block_size_rows=100000000",
+                                          "max_insert_block_size_bytes=0",
+                                          "min_insert_block_size_bytes=0"};
+bool through_proxies = false;  // some test's millrace went there
+int recorded_inserts = 0;
+
+}  // namespace
 
 FailureStage::Servers::Servers()
     : keeper(folder / "keeper"),
@@ -19,7 +35,10 @@ FailureStage::Servers::Servers()
 }
 
 void FailureStage::SetUpTestSuite() { servers_ = std::make_unique<Servers>(); }
-void FailureStage::TearDownTestSuite() { servers_.reset(); }
+void FailureStage::TearDownTestSuite() {
+  if (through_proxies) EXPECT_GT(recorded_inserts, 0) << "inserts were looked at";
+  servers_.reset();
+}
 
 void FailureStage::SetUp() {
   for (FaultProxy* proxy : {&to_clickhouse(), &to_kafka(), &to_keeper()}) {
@@ -29,6 +48,19 @@ void FailureStage::SetUp() {
   if (!keeper().running()) keeper().start();
   if (!clickhouse().running()) clickhouse().start();
   if (!kafka().running()) kafka().start();
+}
+
+void FailureStage::TearDown() {
+  for (const std::string& line : to_clickhouse().take_request_lines()) {
+    if (line.find("insert_deduplication_token=") == line.npos) continue;
+    ++recorded_inserts;
+    for (const std::string setting : kFixedSettings) {
+      const bool sent = line.find("&" + setting + "&") != line.npos ||
+                        line.find("&" + setting + " ") != line.npos ||
+                        line.find("?" + setting + "&") != line.npos;
+      EXPECT_TRUE(sent) << setting << " is missing in " << line;
+    }
+  }
 }
 
 std::string FailureStage::name() const {
@@ -52,6 +84,7 @@ void FailureStage::set_up_rows(std::uint64_t rows, int partitions) {
 }
 
 std::string FailureStage::config(const Wishes& wishes) const {
+  through_proxies = through_proxies || wishes.through_proxies;
   const auto joined = [](const std::string& more) { return more.empty() ? more : ", " + more; };
   const auto at = [](std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); };
   const std::string endpoint =

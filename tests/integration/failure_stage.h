@@ -29,6 +29,8 @@ class FailureStage : public testing::Test {
  protected:
   static void SetUpTestSuite();
   static void TearDownTestSuite();
+  // Each insert that went through the proxy said what makes a repeat of it recognisable.
+  void TearDown() override;
   void SetUp() override;  // all servers run, nothing is in the way of anything, no table, no topic
 
   static RealKeeper& keeper() { return servers_->keeper; }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 namespace millrace::test {
 namespace {
@@ -14,12 +15,12 @@ constexpr int kTickMs = 20;  // between two looks at what is wanted
 constexpr std::size_t kChunk = 64u << 10;
 constexpr std::size_t kCutAfter = 7;  // bytes of an answer: not even its status is whole
 
-std::size_t pass(int from, int to, std::size_t most) {
+// What passed; empty when one side is gone.
+std::string pass(int from, int to, std::size_t most) {
   std::string bytes(most, '\0');
   const ssize_t n = ::recv(from, bytes.data(), bytes.size(), 0);
-  if (n <= 0) return 0;
-  const auto size = static_cast<std::size_t>(n);
-  return send_all(to, std::string_view(bytes).substr(0, size)) ? size : 0;
+  bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return !bytes.empty() && send_all(to, bytes) ? bytes : "";
 }
 
 }  // namespace
@@ -28,6 +29,7 @@ struct FaultProxy::Connection {
   int client, server;
   unsigned resets;          // as they were when it came
   std::size_t request = 0;  // bytes since the last answer
+  std::string line{};       // of the request, up to its end
   bool was_held = false, was_slow = false, was_waiting = false;
 };
 
@@ -52,9 +54,24 @@ bool FaultProxy::pass_request(Connection& connection, std::size_t most) {
   if (const std::size_t hold = hold_after_; hold > 0 && connection.request <= hold) {
     most = std::min(most, hold + 1 - connection.request);
   }
-  const std::size_t passed = pass(connection.client, connection.server, most);
-  connection.request += passed;
-  return passed > 0;
+  const std::string passed = pass(connection.client, connection.server, most);
+  note(connection, passed);
+  connection.request += passed.size();
+  return !passed.empty();
+}
+
+void FaultProxy::note(Connection& connection, std::string_view bytes) {
+  if (connection.request == 0) connection.line.clear();
+  if (connection.line.ends_with('\n')) return;
+  connection.line += bytes.substr(0, std::min(bytes.find('\n'), bytes.size() - 1) + 1);
+  if (!connection.line.ends_with('\n')) return;
+  const std::lock_guard lock(mutex_);
+  request_lines_.push_back(connection.line);
+}
+
+std::vector<std::string> FaultProxy::take_request_lines() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(request_lines_, {});
 }
 
 bool FaultProxy::pass_answer(Connection& connection, std::size_t most) {
@@ -64,7 +81,7 @@ bool FaultProxy::pass_answer(Connection& connection, std::size_t most) {
     ++faults_;
     return false;
   }
-  return pass(connection.server, connection.client, most) > 0;
+  return !pass(connection.server, connection.client, most).empty();
 }
 
 void FaultProxy::relay(Connection& connection) {

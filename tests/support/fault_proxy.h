@@ -4,6 +4,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "tests/support/local_listener.h"
 
@@ -35,6 +39,9 @@ class FaultProxy {
   // Nothing of the above any more.
   void calm();
 
+  // The first lines of HTTP requests that passed since the last call: "POST /?… HTTP/1.1".
+  std::vector<std::string> take_request_lines();
+
   bool request_was_cut() const { return cut_after_ == 0; }
   // How often a connection met one of the above, each of them counted.
   std::size_t faults() const { return faults_; }
@@ -45,13 +52,16 @@ class FaultProxy {
   void relay(Connection& connection);
   bool pass_request(Connection& connection, std::size_t most);
   bool pass_answer(Connection& connection, std::size_t most);
+  void note(Connection& connection, std::string_view bytes);
 
   const std::uint16_t target_port_;
   std::atomic<unsigned> resets_{0};
   std::atomic<int> truncations_{0};
   std::atomic<bool> held_{false}, answers_held_{false}, refused_{false};
   std::atomic<std::size_t> bytes_per_second_{0}, hold_after_{0}, cut_after_{0}, faults_{0};
-  LocalListener listener_;  // last: its threads use the above
+  std::mutex mutex_;
+  std::vector<std::string> request_lines_;  // guarded by it
+  LocalListener listener_;                  // last: its threads use the above
 };
 
 }  // namespace millrace::test

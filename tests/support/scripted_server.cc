@@ -233,8 +233,16 @@ void ScriptedServer::run(std::size_t index, int fd) {
   ended_.notify_all();
 }
 
+std::string foreign_response(std::string_view body, std::string_view headers) {
+  return "HTTP/1.1 200 Foreign\r\n" + std::string(headers) +
+         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
+}
+
 std::string http_response(int status, std::string_view body, std::string_view headers) {
-  return "HTTP/1.1 " + std::to_string(status) + " Scripted\r\n" + std::string(headers) +
+  const bool success = status >= 200 && status < 300;
+  const bool of_clickhouse = success && headers.find("X-ClickHouse-") == std::string_view::npos;
+  return "HTTP/1.1 " + std::to_string(status) + " Scripted\r\n" +
+         (of_clickhouse ? "X-ClickHouse-Summary: {}\r\n" : "") + std::string(headers) +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 

@@ -93,8 +93,12 @@ class ScriptedServer {
   std::thread acceptor_;
 };
 
-// A complete answer with Content-Length. `headers`: lines, each with its CRLF.
+// A complete answer with Content-Length, a success as ClickHouse's, by a summary if `headers` have
+// nothing of it. `headers`: lines, each with its CRLF.
 std::string http_response(int status, std::string_view body, std::string_view headers = "");
+
+// Status 200 of something else.
+std::string foreign_response(std::string_view body, std::string_view headers = "");
 
 // Answers every request of a connection with `response`, until the client closes.
 ScriptedServer::Script answer_all(std::string response);

@@ -51,37 +51,55 @@ TEST_P(CutResponse, IsNeitherSuccessNorStored) {
 INSTANTIATE_TEST_SUITE_P(
     , CutResponse,
     testing::Values(
-        BrokenResponse{"length", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
-                       Kind::kTruncated},
-        BrokenResponse{"chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
+        BrokenResponse{
+            "length",
+            "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 10\r\n\r\nabc",
+            Kind::kTruncated},
+        BrokenResponse{"chunk",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n5\r\nabc",
                        Kind::kTruncated},
         BrokenResponse{"last_chunk",
-                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n3\r\nabc\r\n",
                        Kind::kTruncated},
         BrokenResponse{"end_of_last_chunk",
-                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n3\r\nabc\r\n0\r\n",
                        Kind::kTruncated},
         BrokenResponse{"malformed_chunk",
-                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nabc\r\n0\r\n",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\nxyz\r\nabc\r\n0\r\n",
                        Kind::kProtocol},
         BrokenResponse{"overlong_chunk",
-                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+                       "chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
                        Kind::kProtocol},
         BrokenResponse{"status_line", "HTTP/1.1 20", Kind::kTruncated},
         // A header that says Content-Length: 0 and breaks off before an exception header.
-        BrokenResponse{"header", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", Kind::kTruncated},
-        BrokenResponse{"no_framing", "HTTP/1.1 200 OK\r\n\r\nabc", Kind::kTruncated},
-        BrokenResponse{"trailing_bytes", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokMORE",
-                       Kind::kProtocol},
-        BrokenResponse{"bad_length", "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok",
-                       Kind::kProtocol},
+        BrokenResponse{"header",
+                       "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 0\r\n",
+                       Kind::kTruncated},
+        BrokenResponse{"no_framing", "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n\r\nabc",
+                       Kind::kTruncated},
+        BrokenResponse{
+            "trailing_bytes",
+            "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 2\r\n\r\nokMORE",
+            Kind::kProtocol},
+        BrokenResponse{
+            "bad_length",
+            "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: -2\r\n\r\nok",
+            Kind::kProtocol},
         BrokenResponse{"not_http", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Kind::kProtocol}),
     [](const auto& test) { return test.param.name; });
 
 TEST(StalledResponse, EndsAtTheDeadlineWithTheBodyUnfinished) {
-  for (const char* bytes : {"", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\n\r\n",
-                            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
-                            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"}) {
+  for (const char* bytes :
+       {"", "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-",
+        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 10\r\n\r\nabc",
+        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n5\r\nabc"}) {
     TransportRig rig({answer_and_stall(bytes)}, with_request_timeout(milliseconds(1000)));
     const auto error =
         thrown_by<NetworkError>([&] { rig.client.raw_insert("t", "{}", with_token()); });
@@ -96,7 +114,7 @@ TEST(StalledResponse, EndsAtTheDeadlineWithTheBodyUnfinished) {
 TEST(DrippingResponse, EndsAtTheDeadlineInTheHeader) {
   TransportRig rig({[](auto& connection) {
                      connection.read_request();
-                     connection.send("HTTP/1.1 200 OK\r\nX-Drip: ");
+                     connection.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nX-Drip: ");
                      connection.send_dripping(std::string(5000, 'x'), milliseconds(5));
                    }},
                    with_request_timeout(milliseconds(200)));
@@ -107,12 +125,14 @@ TEST(DrippingResponse, EndsAtTheDeadlineInTheHeader) {
 }
 
 TEST(DrippingResponse, EndsAtTheDeadlineInTheBody) {
-  TransportRig rig({[](auto& connection) {
-                     connection.read_request();
-                     connection.send("HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n");
-                     connection.send_dripping(std::string(5000, 'x'), milliseconds(5));
-                   }},
-                   with_request_timeout(milliseconds(200)));
+  TransportRig rig(
+      {[](auto& connection) {
+        connection.read_request();
+        connection.send(
+            "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 5000\r\n\r\n");
+        connection.send_dripping(std::string(5000, 'x'), milliseconds(5));
+      }},
+      with_request_timeout(milliseconds(200)));
   const auto error = thrown_by<NetworkError>([&] { rig.client.raw_query("SELECT 1"); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->kind(), Kind::kTimeout) << error->what();
@@ -172,9 +192,9 @@ TEST(UnusualResponse, InterimAnswersAreSkipped) {
 }
 
 TEST(UnusualResponse, ChunksWithExtensionsAndTrailersAreRead) {
-  TransportRig rig(
-      {answer_all("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                  "3;name=value\r\nabc\r\n2\r\n\xff\n\r\n0\r\nX-Trailer: y\r\n\r\n")});
+  TransportRig rig({answer_all(
+      "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3;name=value\r\nabc\r\n2\r\n\xff\n\r\n0\r\nX-Trailer: y\r\n\r\n")});
   EXPECT_EQ(rig.client.raw_query("SELECT 1"), "abc\xff\n");
   EXPECT_EQ(rig.client.raw_query("SELECT 1"), "abc\xff\n");
   EXPECT_EQ(rig.server.accepted(), 1u);
@@ -233,11 +253,11 @@ TEST(ErrorInDisguise, AnExceptionAtTheEndOfACutResultIsFound) {
   const std::string frame =
       "\r\n__exception__\r\nabcdefghijklmnop\r\nCode: 395. DB::Exception: too late. (FUNCTION)\n"
       "48 abcdefghijklmnop\r\n__exception__\r\n";
-  TransportRig rig(
-      {answer_and_close("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
-                        "X-ClickHouse-Exception-Tag: abcdefghijklmnop\r\n\r\n"
-                        "2\r\n1\n\r\nff\r\n" +
-                        frame)});
+  TransportRig rig({answer_and_close(
+      "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: chunked\r\n"
+      "X-ClickHouse-Exception-Tag: abcdefghijklmnop\r\n\r\n"
+      "2\r\n1\n\r\nff\r\n" +
+      frame)});
   const auto error = thrown_by<ClickHouseError>([&] { rig.client.raw_query("SELECT 1"); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), 395);

@@ -33,7 +33,8 @@ std::string chunk(std::string_view bytes) {
 }
 
 std::string chunked_head(const std::string& headers = "") {
-  return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-ClickHouse-Exception-Tag: " +
+  return "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
+         "chunked\r\nX-ClickHouse-Exception-Tag: " +
          std::string(kTag) + "\r\n" + headers + "\r\n";
 }
 
@@ -150,10 +151,12 @@ TEST_P(CutStream, IsAnErrorBehindTheDataAndLeavesNoFile) {
 
 INSTANTIATE_TEST_SUITE_P(
     , CutStream,
-    testing::Values(Cut{"in_a_chunk", chunked_head() + "5\r\nabc"},
-                    Cut{"between_chunks", chunked_head() + chunk("abc")},
-                    Cut{"in_the_last_chunk", chunked_head() + chunk("abc") + "0\r\n"},
-                    Cut{"length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc"}),
+    testing::Values(
+        Cut{"in_a_chunk", chunked_head() + "5\r\nabc"},
+        Cut{"between_chunks", chunked_head() + chunk("abc")},
+        Cut{"in_the_last_chunk", chunked_head() + chunk("abc") + "0\r\n"},
+        Cut{"length",
+            "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 5\r\n\r\nabc"}),
     [](const auto& test) { return test.param.name; });
 
 // Whatever reads, a failure that was told once is never the end the next time.

@@ -297,7 +297,7 @@ TEST_F(Tls, ACutConnectionIsNoCleanEnd) {
   serve(
       [](auto& connection) {
         connection.read_request();
-        connection.send("HTTP/1.1 200 OK\r\n\r\nall there is");
+        connection.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n\r\nall there is");
       },
       {.identity = authority_.issue(), .cut = true});
   HttpSessionPool pool(trusting());
