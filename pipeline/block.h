@@ -11,6 +11,7 @@
 #include "pipeline/block_split.h"
 #include "pipeline/dead_letter.h"
 #include "pipeline/lane.h"
+#include "pipeline/server_clock.h"
 #include "pipeline/table_target.h"
 
 namespace millrace {
@@ -44,7 +45,7 @@ struct InsertBlock {
   Disposition last_disposition = Disposition::kRetry;
   SteadyTime attempt_started{};
   // Start of the first attempt under the current token that ended without a clear answer.
-  std::optional<SteadyTime> unknown_since;
+  std::optional<FirstTry> unknown_since;
   unsigned token_renewals = 0;      // see Worker::renew_token
   bool plan_checked = false;        // of a former owner's: the table still knows it, or
   bool look_first = false;          // it may not: send only what is not there

@@ -20,10 +20,11 @@
 namespace millrace {
 
 struct Checkpoint {
-  std::int64_t position = 0;           // everything below is done
-  std::vector<std::int64_t> ends{};    // of the planned blocks above it, in order, without a gap
-  std::string incarnation{};           // in their tokens; see LaneProgress::token
-  std::chrono::sys_seconds written{};  // when the oldest of the planned blocks was first named
+  std::int64_t position = 0;         // everything below is done
+  std::vector<std::int64_t> ends{};  // of the planned blocks above it, in order, without a gap
+  std::string incarnation{};         // in their tokens; see LaneProgress::token
+  // When the oldest of the planned blocks was first named, by ClickHouse's clock (server_clock.h).
+  std::chrono::sys_seconds written{};
   std::string config{};  // of what decides which rows a block has: another one, other rows
   std::string source{};  // how the source knows its records again; its own affair, without , and ;
 

@@ -10,6 +10,7 @@
 #include "pipeline/guarantee.h"
 #include "pipeline/insert_settings.h"
 #include "pipeline/question.h"
+#include "pipeline/refusal.h"
 #include "pipeline/sender.h"
 #include "pipeline/setting_check.h"
 
@@ -37,11 +38,13 @@ class ClickHouseSender final : public BlockSender {
     InsertOptions options;
     options.format = body.format;
     options.columns.assign(body.columns.begin(), body.columns.end());
-    options.deduplication_token = token;
+    const bool misleads = token_misleads(target.table);
+    if (!misleads) options.deduplication_token = token;
     options.compression = body.compression;
     if (!body.traceparent.empty()) options.headers["traceparent"] = body.traceparent;
     return with_settings(target, body.format, [&](Settings settings) {
       options.settings = std::move(settings);
+      if (misleads) remember_nothing(options.settings);
       return client_.raw_insert(target.table, body.pieces, options);
     });
   }
@@ -49,6 +52,7 @@ class ClickHouseSender final : public BlockSender {
   void probe(const TableTarget& target) override {
     ask_columns(client_, target.table);
     memory_.erase(target.table);  // it may be another table now
+    misleads_.erase(target.table);
   }
 
   EncodeFacts encode_facts(const TableTarget& target) override {
@@ -57,19 +61,24 @@ class ClickHouseSender final : public BlockSender {
     });
   }
 
-  RepeatProof repeat_proof(const TableTarget& target, SteadyTime then) override {
+  RepeatProof repeat_proof(const TableTarget& target, const FirstTry& then) override {
     return ask_repeat_proof(client_, target, then);
   }
   RowsByOffset rows_of_records(const TableTarget& target, const LaneId& lane, Cut range,
-                               std::optional<SteadyTime> since) override {
+                               std::optional<FirstTry> since) override {
     return ask_rows_of_records(client_, target, lane, range, since);
   }
-  bool may_have_forgotten(const TableTarget& target, SteadyTime then) override {
+  bool may_have_forgotten(const TableTarget& target, const FirstTry& then) override {
     if (target.delivery == Delivery::kAtLeastOnce) return false;
     expect_guarantee(target);
     const auto found = memory_.find(target.table);
     return found != memory_.end() &&
            may_be_forgotten(found->second, ask_inserts_since(client_, target.table, then));
+  }
+
+  std::string why_part_may_be_in(const TableTarget& target,
+                                 const TransportError& refusal) override {
+    return millrace::why_part_may_be_in(ask_refusal_facts(client_, target.table), refusal);
   }
 
   std::string session_id() const override { return client_.session_id(); }
@@ -107,6 +116,20 @@ class ClickHouseSender final : public BlockSender {
                          {.code = error.code(), .name = error.details().name});
   }
 
+  static void remember_nothing(Settings& settings) {
+    const bool new_name = settings.contains("deduplicate_insert");
+    settings[new_name ? "deduplicate_insert" : "insert_deduplicate"] = new_name ? "disable" : "0";
+  }
+
+  // Whether a repeat under its token can lose rows: then they go without one, and can come twice.
+  // Asked once for each table.
+  bool token_misleads(const std::string& table) {
+    const auto known = misleads_.find(table);
+    if (known != misleads_.end()) return known->second;
+    const RefusalFacts facts = ask_refusal_facts(client_, table);
+    if (facts.engine.empty()) return false;  // a table that is missing may come as another one
+    return misleads_[table] = shards_at_random(facts);
+  }
   // Asked once for each table. With `delivery: exactly_once` nothing is sent to one that would not
   // recognise a repeat.
   void expect_guarantee(const TableTarget& target) {
@@ -162,6 +185,7 @@ class ClickHouseSender final : public BlockSender {
   InsertSettings settings_;
   // Of each table and those behind its views, as far as asked.
   std::map<std::string, TableMemory> memory_;
+  std::map<std::string, bool> misleads_;  // see token_misleads
 };
 
 }  // namespace

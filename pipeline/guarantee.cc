@@ -116,6 +116,12 @@ std::optional<bool> ask_granted(Client& client, const std::string& right,
 }
 
 Guarantee exactly_once_guarantee(const std::string& table, const TableFacts& facts, Rows rows) {
+  if (facts.engine == "Distributed") {
+    return {.text =
+                "exactly_once does not hold: engine Distributed sends each shard its rows, and "
+                "what one shard refuses the others have taken: at the first row that is "
+                "refused the lane waits; write to a table of one shard"};
+  }
   if (!facts.engine.ends_with("MergeTree")) {
     return {.text = "exactly_once does not hold: engine " + facts.engine +
                     " remembers no deduplication tokens; write into a MergeTree table"};

@@ -74,9 +74,7 @@ Lane& Producer::open_planned_lane(LaneId id, std::shared_ptr<const TableTarget> 
   Lane& lane = add_lane(std::move(progress), std::move(target), from.position);
   lane.plans_ = true;
   lane.replay_.assign(from.ends.begin(), from.ends.end());
-  const auto age = std::chrono::system_clock::now() - from.written;
-  lane.planned_at_ =
-      std::chrono::steady_clock::now() - std::chrono::duration_cast<SteadyTime::duration>(age);
+  lane.planned_at_ = from.written;
   return lane;
 }
 

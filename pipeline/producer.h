@@ -60,10 +60,10 @@ class Lane {
   std::int64_t next_offset_;           // everything below has been appended or skipped
   bool plans_ = false;
   bool leaving_ = false;
-  const std::int64_t stride_;        // Boundary::kStride: the distance of its borders; else 0
-  std::deque<std::int64_t> replay_;  // ends of planned blocks that are not cut yet
-  SteadyTime planned_at_{};          // when a former owner may first have sent them
-  std::deque<InsertBlockPtr> held_;  // cut, and named by no durable checkpoint yet
+  const std::int64_t stride_;              // Boundary::kStride: the distance of its borders; else 0
+  std::deque<std::int64_t> replay_;        // ends of planned blocks that are not cut yet
+  std::chrono::sys_seconds planned_at_{};  // when a former owner may first have sent them
+  std::deque<InsertBlockPtr> held_;        // cut, and named by no durable checkpoint yet
 };
 
 enum class AppendResult {

@@ -15,27 +15,44 @@ namespace {
 // them.
 constexpr std::uint64_t kMostInsertsASecond = 100;
 
-// Whole seconds, rounded up, and one more: what is in doubt counts as long ago.
-std::uint64_t seconds_since(SteadyTime then) {
-  const auto age = std::chrono::steady_clock::now() - then;
-  return static_cast<std::uint64_t>(
-      std::max<std::int64_t>(0, std::chrono::ceil<std::chrono::seconds>(age).count()) + 1);
+std::chrono::seconds age_by_us(const FirstTry& then) {
+  return age_of(then, std::chrono::steady_clock::now(), {});
+}
+
+// That time as SQL, by the server's clock, so much earlier; adds what it needs to `parameters`.
+std::string sql_time(const FirstTry& then, std::chrono::seconds earlier, Named& parameters) {
+  if (is_ours(then)) {
+    parameters.emplace("age", static_cast<std::int64_t>((age_by_us(then) + earlier).count()));
+    return "(now() - {age:Int64})";
+  }
+  const auto planned = std::get<std::chrono::sys_seconds>(then).time_since_epoch() - earlier;
+  parameters.emplace("planned", static_cast<std::int64_t>(planned.count()));
+  return "fromUnixTimestamp({planned:Int64})";
 }
 
 }  // namespace
 
-RepeatProof ask_repeat_proof(Client& client, const TableTarget& target, SteadyTime then) {
-  const std::uint64_t uptime = count_of(ask_row(client, "SELECT uptime()", 1).front());
-  if (uptime > seconds_since(then)) return RepeatProof::kComplete;
+RepeatProof judge_repeat(const FirstTry& then, bool restarted, Look look) {
+  if (look == Look::kCan && (restarted || !is_ours(then))) return RepeatProof::kLook;
+  return restarted ? RepeatProof::kNone : RepeatProof::kComplete;
+}
+
+RepeatProof ask_repeat_proof(Client& client, const TableTarget& target, const FirstTry& then) {
+  const AnswerRow row = ask_row(client, "SELECT uptime(), toUnixTimestamp(now())", 2);
+  const std::chrono::seconds uptime(number_of(row[0]));
+  const std::chrono::sys_seconds now{std::chrono::seconds(number_of(row[1]))};
+  const bool restarted =
+      may_have_restarted(uptime, age_of(then, std::chrono::steady_clock::now(), now));
+  if (is_ours(then) && !restarted) return RepeatProof::kComplete;
   const auto facts = ask_table_facts(client, target.table);
   if (!facts || is_replicated(*facts)) return RepeatProof::kComplete;  // none: the insert says so
   const bool can_look = keeps_every_row(*facts) && target.columns.name_records() &&
                         ask_granted(client, "SELECT", target.table).value_or(true);
-  return can_look ? RepeatProof::kLook : RepeatProof::kNone;
+  return judge_repeat(then, restarted, can_look ? Look::kCan : Look::kCanNot);
 }
 
 RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, const LaneId& lane,
-                                 Cut range, std::optional<SteadyTime> since) {
+                                 Cut range, std::optional<FirstTry> since) {
   const std::string offset = quote_identifier(target.columns.offset);
   std::string sql = "SELECT " + offset + ", count() FROM " + quote_table(target.table) + " WHERE " +
                     quote_identifier(target.columns.topic) + " = {topic:String} AND " +
@@ -46,11 +63,11 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
                    {"first", range.first},
                    {"end", range.end}};
   if (since) {
-    sql += " AND _part IN (SELECT name FROM system.parts WHERE active AND " + is_table("table") +
-           " AND modification_time >= now() - {age:UInt64})";
-    parameters.merge(table_parameters(target.table));
     // A minute more: the time of a part is what the server's file system says.
-    parameters.emplace("age", seconds_since(*since) + 60);
+    sql += " AND _part IN (SELECT name FROM system.parts WHERE active AND " + is_table("table") +
+           " AND modification_time >= " + sql_time(*since, std::chrono::minutes(1), parameters) +
+           ")";
+    parameters.merge(table_parameters(target.table));
   }
   RowsByOffset rows;
   for (const AnswerRow& row : ask_rows(client, sql + " GROUP BY 1", 2,
@@ -60,18 +77,18 @@ RowsByOffset ask_rows_of_records(Client& client, const TableTarget& target, cons
   return rows;
 }
 
-InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyTime then) {
+InsertsSince ask_inserts_since(Client& client, const std::string& table, const FirstTry& then) {
   Named parameters = table_parameters(table);
-  parameters.emplace("age", seconds_since(then));
-  const AnswerRow row =
-      ask_row(client,
-              "SELECT greatest(0, {age:Int64} - (now() - max(written))), sum(newest - older), "
-              "max(newest) - max(older) FROM (SELECT max(modification_time) AS written, "
-              "max(max_block_number) AS newest, "
-              "maxIf(max_block_number, modification_time < now() - {age:Int64}) AS older "
-              "FROM system.parts WHERE active AND " +
-                  is_table("table") + " GROUP BY partition_id)",
-              3, {.parameters = Parameters(std::move(parameters))});
+  const std::string time = sql_time(then, {}, parameters);
+  const AnswerRow row = ask_row(
+      client,
+      "SELECT greatest(0, max(written) - " + time +
+          "), sum(newest - older), max(newest) - max(older), now() - " + time +
+          " FROM (SELECT max(modification_time) AS written, max(max_block_number) AS newest, "
+          "maxIf(max_block_number, modification_time < " +
+          time + ") AS older FROM system.parts WHERE active AND " + is_table("table") +
+          " GROUP BY partition_id)",
+      4, {.parameters = Parameters(std::move(parameters))});
   const auto at_least_0 = [](std::string_view field) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, number_of(field)));
   };
@@ -79,10 +96,12 @@ InsertsSince ask_inserts_since(Client& client, const std::string& table, SteadyT
   inserts.seconds = at_least_0(row[0]);
   inserts.of_partitions = at_least_0(row[1]);
   inserts.of_table = at_least_0(row[2]);
+  inserts.unknown = std::chrono::seconds(number_of(row[3])) < -kMaxServerClockSkew;
   return inserts;
 }
 
 bool may_be_forgotten(const TableMemory& memory, const InsertsSince& since) {
+  if (since.unknown) return true;
   if (memory.seconds != 0 && since.seconds > memory.seconds / 2) return true;
   const std::uint64_t inserts = memory.seconds != 0 ? since.of_partitions : since.of_table;
   return memory.inserts != 0 &&

@@ -26,15 +26,20 @@ class BlockSender {
   // waits the block itself is not uploaded over and over. Throws like send.
   virtual void probe(const TableTarget& target) = 0;
   // See restart_check.h. Throw like send.
-  virtual RepeatProof repeat_proof(const TableTarget&, SteadyTime /*then*/) {
+  virtual RepeatProof repeat_proof(const TableTarget&, const FirstTry& /*then*/) {
     return RepeatProof::kComplete;
   }
   virtual RowsByOffset rows_of_records(const TableTarget&, const LaneId&, Cut,
-                                       std::optional<SteadyTime> /*since*/) {
+                                       std::optional<FirstTry> /*since*/) {
     return {};
   }
   // Whether the table may have forgotten an insert of that time. Throws like send.
-  virtual bool may_have_forgotten(const TableTarget&, SteadyTime /*then*/) { return false; }
+  virtual bool may_have_forgotten(const TableTarget&, const FirstTry& /*then*/) { return false; }
+  // Why a part of the insert that was refused with this may be in the table all the same
+  // (refusal.h); empty: it is not. Throws like send.
+  virtual std::string why_part_may_be_in(const TableTarget&, const TransportError& /*refusal*/) {
+    return "";
+  }
   virtual std::string session_id() const = 0;
 };
 using BlockSenderFactory = std::function<std::unique_ptr<BlockSender>(unsigned worker)>;

@@ -74,6 +74,18 @@ TransportError plan_expired(const InsertBlock& block) {
           {.name = "PLAN_EXPIRED"}};
 }
 
+TransportError refused_in_part(const InsertBlock& block, const TransportError& refusal,
+                               const std::string& why) {
+  return {"table " + block.target->table + " refuses records among " +
+              std::to_string(block.cut.first) + "-" + std::to_string(block.cut.end) + " of " +
+              block.lane->id().to_string() +
+              ", and may have kept others of them, so that they can't be sent in parts: " + why +
+              ". It said: " + refusal.what(),
+          Disposition::kWait,
+          true,
+          {.code = refusal.code(), .name = "REFUSED_IN_PART"}};
+}
+
 }  // namespace
 
 Worker::Worker(unsigned id, BlockQueue& queue, std::unique_ptr<BlockSender> sender,
@@ -191,6 +203,7 @@ void Worker::deliver_next(InsertBlock& block) {
     switch (retry_.get().disposition_of(error)) {
       case Disposition::kSplit:
       case Disposition::kDeadLetter:
+        expect_nothing_kept(block, error);
         return refuse(block, part, error);
       case Disposition::kDone:
         break;
@@ -202,6 +215,13 @@ void Worker::deliver_next(InsertBlock& block) {
   block.done.inserted += part.records();
   block.unknown_since.reset();
   block.split.accept();
+}
+
+// What is in already would come again with the parts, whose tokens are others.
+void Worker::expect_nothing_kept(const InsertBlock& block, const TransportError& refusal) {
+  const std::string why = ask("probe", *block.target, &block,
+                              [&] { return sender_->why_part_may_be_in(*block.target, refusal); });
+  if (!why.empty()) throw refused_in_part(block, refusal, why);
 }
 
 void Worker::send(InsertBlock& block, const BlockPart& part) {
@@ -251,7 +271,7 @@ void Worker::insert_missing(InsertBlock& block, const BlockPart& part) {
 }
 
 BlockPart Worker::find_missing(const InsertBlock& block, const BlockPart& part) {
-  const auto look = [&](std::optional<SteadyTime> since) {
+  const auto look = [&](std::optional<FirstTry> since) {
     return without_those(block, part, ask("look for rows", *block.target, &block, [&] {
                            return sender_->rows_of_records(*block.target, block.lane->id(),
                                                            block.cut, since);

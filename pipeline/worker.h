@@ -6,7 +6,8 @@
 // There is no fourth.
 //
 // A block whose rows ClickHouse refuses is sent in parts (block_split.h) until the records at fault
-// stand alone; these are stored as dead letters before the rest is in.
+// stand alone; these are stored as dead letters before the rest is in. Only where the refusal left
+// nothing behind (refusal.h): else the block waits, and is tried again under its own token.
 #pragma once
 
 #include <atomic>
@@ -70,6 +71,7 @@ class Worker {
   EncodeFacts ask_facts(const TableTarget& target);
   void insert_body(InsertBlock& block, std::size_t records, const std::string& token,
                    const EncodedBody& body);
+  void expect_nothing_kept(const InsertBlock& block, const TransportError& refusal);
   void refuse(InsertBlock& block, const BlockPart& part, const TransportError& error);
   void refuse(InsertBlock& block, const RowsNotEncoded& rows);
   void send_in_parts(InsertBlock& block, const BlockPart& part, const TransportError& error);

@@ -67,6 +67,7 @@ struct ConfiguredPipeline {
 
 ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t prefetch_of_all_bytes,
                                   std::shared_ptr<DeadLetterArchive> dead_letters,
+                                  std::shared_ptr<const ServerClock> server_clock,
                                   ByteBudget& budget, BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
   built.delivery = to_string(config.kafka.delivery);
@@ -76,7 +77,7 @@ ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t pref
   for (auto& reader : make_kafka_readers(
            config,
            [targets = built.targets](const std::string& topic) { return targets->of_topic(topic); },
-           budget, prefetch_of_all_bytes, log)) {
+           budget, prefetch_of_all_bytes, server_clock, log)) {
     built.readers.push_back(reader.get());
     readers.push_back(std::move(reader));
   }
@@ -108,7 +109,7 @@ struct Application::Parts {
         endpoints(config.clickhouse.endpoints),
         http_sessions(config.clickhouse.pool),
         workers(config.workers.count, queue, sender_factory(), config.workers.retry, budget, log),
-        monitor(config.clickhouse.client, endpoints, http_sessions, log),
+        monitor(config.clickhouse.client, endpoints, http_sessions, server_clock, log),
         reloader(
             config, file,
             [this](const Config& before, const Config& after) { apply(before, after); }, log) {
@@ -116,7 +117,7 @@ struct Application::Parts {
       pipelines.push_back(
           build_pipeline(pipeline, config.prefetch_bytes(),
                          make_dead_letter_archive(pipeline, config.clickhouse, http_sessions),
-                         budget, queue, log));
+                         server_clock, budget, queue, log));
     }
     preparation = std::make_unique<DeadLetterPreparation>(archives(), log);
     status = std::make_unique<StatusGatherer>(status_sources(file.name));
@@ -158,6 +159,7 @@ struct Application::Parts {
   EndpointList endpoints;
   HttpSessionPool http_sessions;
   WorkerPool workers;
+  const std::shared_ptr<ServerClock> server_clock = std::make_shared<ServerClock>();
   ClickHouseMonitor monitor;
   std::vector<ConfiguredPipeline> pipelines;
   std::unique_ptr<DeadLetterPreparation> preparation;

@@ -18,8 +18,11 @@ ClientOptions for_questions(ClientOptions options) {
 }  // namespace
 
 ClickHouseMonitor::ClickHouseMonitor(ClientOptions options, EndpointList& endpoints,
-                                     HttpSessionPool& pool, LogSink log)
-    : client_(for_questions(std::move(options)), endpoints, pool), log_(std::move(log)) {}
+                                     HttpSessionPool& pool, std::shared_ptr<ServerClock> clock,
+                                     LogSink log)
+    : client_(for_questions(std::move(options)), endpoints, pool),
+      clock_(std::move(clock)),
+      log_(std::move(log)) {}
 
 ClickHouseMonitor::~ClickHouseMonitor() { stop(); }
 
@@ -72,6 +75,8 @@ void ClickHouseMonitor::ask() {
     const AnswerRow row = ask_row(client_, "SELECT version(), toUnixTimestamp64Milli(now64(3))", 2);
     version = row[0];
     const std::chrono::milliseconds since_epoch(number_of(row[1]));
+    clock_->note(std::chrono::sys_time<std::chrono::milliseconds>(since_epoch),
+                 std::chrono::steady_clock::now());
     check_clock(clock_warning(std::chrono::system_clock::time_point(since_epoch), asked,
                               std::chrono::system_clock::now()));
   } catch (const std::exception& error) {

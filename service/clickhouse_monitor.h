@@ -3,12 +3,14 @@
 // Readiness must not depend on data flowing: a quiet topic says nothing about ClickHouse. The
 // question is `SELECT version()` with the configured user and database, so that a wrong password
 // shows, too. It never stops anything: workers find out for themselves and retry. The answer also
-// has the server's time: a clock that is wrong is said in the log.
+// has the server's time, which plans are given; a clock that is wrong is said in the log.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <thread>
 
+#include "pipeline/server_clock.h"
 #include "pipeline/stats.h"
 #include "pipeline/worker.h"  // LogSink
 #include "transport/client.h"
@@ -21,9 +23,9 @@ enum class ClickHouseState { kAnswers, kRefuses, kUnreachable };  // kRefuses: u
 // start() and stop() by one thread; the rest thread-safe.
 class ClickHouseMonitor {
  public:
-  // `endpoints` and `pool` must outlive it.
+  // `endpoints` and `pool` must outlive it. Tells `clock` what time it is there.
   ClickHouseMonitor(ClientOptions options, EndpointList& endpoints, HttpSessionPool& pool,
-                    LogSink log);
+                    std::shared_ptr<ServerClock> clock, LogSink log);
   ~ClickHouseMonitor();  // stop()
 
   void start();
@@ -41,6 +43,7 @@ class ClickHouseMonitor {
   bool wait_for_next();  // false: stop
 
   Client client_;
+  const std::shared_ptr<ServerClock> clock_;
   const LogSink log_;
   Gauge queries_in_flight_;
   mutable Mutex mutex_;

@@ -9,8 +9,8 @@ constexpr seconds kTolerance{5};
 
 std::string warning(seconds difference, const char* direction) {
   return "the clock of ClickHouse is " + std::to_string(difference.count()) + " s " + direction +
-         " that of this host: how old planned blocks are is judged wrongly, and times in rows "
-         "differ; let NTP set both";
+         " that of this host: times in rows, in dead letters and in the logs differ (nothing "
+         "else hangs on it); let NTP set both";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Whether the clocks of this host and of ClickHouse agree. How old a planned block is, and whether
-// its table may have forgotten it, is told by both.
+// Whether the clocks of this host and of ClickHouse agree: for people who compare times. No
+// decision about rows hangs on it (pipeline/server_clock.h).
 #pragma once
 
 #include <chrono>

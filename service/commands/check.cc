@@ -10,6 +10,7 @@
 #include "pipeline/guarantee.h"
 #include "pipeline/insert_settings.h"
 #include "pipeline/question.h"
+#include "pipeline/refusal.h"
 #include "pipeline/setting_check.h"
 #include "service/commands/commands.h"
 #include "service/config_value.h"
@@ -37,6 +38,8 @@ class Findings {
     failed_ = true;
     print("FAIL", what);
   }
+  // Works, but not as most would expect.
+  void warn(const std::string& what) { print("WARN", what); }
   bool failed() const { return failed_; }
 
  private:
@@ -127,6 +130,25 @@ void check_guarantee(Client& client, const std::string& subject, const std::stri
   }
 }
 
+// Whether a record that is refused can become a dead letter by itself.
+void check_refusals(Client& client, const std::string& subject, const std::string& table,
+                    Findings& findings) {
+  const RefusalFacts facts = ask_refusal_facts(client, table);
+  const std::string why = why_it_keeps_parts(facts);
+  if (!why.empty()) {
+    findings.warn(subject +
+                  ": the first record that is refused stops its lane until somebody acts, instead "
+                  "of becoming a dead letter: " +
+                  why);
+  }
+  if (shards_at_random(facts)) {
+    findings.warn(subject +
+                  ": its sharding key is another one each time, so that a block that is sent again "
+                  "goes without a deduplication token, and its rows can be there twice; shard by a "
+                  "hash of columns");
+  }
+}
+
 // Dead letters must find their place when the first one comes, perhaps at night.
 void check_dead_letter_table(Client& client, const std::string& place,
                              const PipelineConfig& pipeline, const Config& config,
@@ -165,6 +187,7 @@ void check_table(Client& client, const std::string& place, const std::string& na
     }
     check_granted(client, subject, name, config, findings);
     check_guarantee(client, subject, name, wanted, findings);
+    check_refusals(client, subject, name, findings);
   } catch (const TransportError& error) {
     findings.fail(subject + ": " + error.what() + advice(error, name));
   }

@@ -18,16 +18,16 @@ std::string without_time(Checkpoint checkpoint) {
 }
 
 // When the oldest of the planned blocks was first named: a new owner takes that for the time of the
-// first try of each.
-std::chrono::sys_seconds first_named(std::map<std::int64_t, std::chrono::sys_seconds>& named,
-                                     const std::vector<std::int64_t>& ends) {
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  if (ends.empty()) {
-    named.clear();
-    return now;
+// first try of each. `now` is ClickHouse's time; nothing when that is needed and not known.
+std::optional<std::chrono::sys_seconds> first_named(
+    std::map<std::int64_t, std::chrono::sys_seconds>& named, const std::vector<std::int64_t>& ends,
+    std::optional<std::chrono::sys_seconds> now) {
+  named.erase(named.begin(), ends.empty() ? named.end() : named.lower_bound(ends.front()));
+  if (ends.empty()) return now.value_or(std::chrono::sys_seconds{});
+  if (!now && !named.contains(ends.back())) return std::nullopt;
+  for (const std::int64_t end : ends) {
+    if (now) named.try_emplace(end, *now);
   }
-  named.erase(named.begin(), named.lower_bound(ends.front()));
-  for (const std::int64_t end : ends) named.try_emplace(end, now);
   return named.begin()->second;
 }
 
@@ -87,10 +87,13 @@ std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
   const bool quiet = now - partition.confirmed < consumer_.session_timeout() / kConfirmations;
   if (partition.keeps_plan) return std::nullopt;
   if (!changed && (checkpoint.ends.empty() || quiet)) return std::nullopt;
+  const auto written =
+      first_named(partition.named, checkpoint.ends, options_.server_clock->at(now));
+  if (!written) return std::nullopt;  // ClickHouse has not answered yet: nothing can be sent either
+  checkpoint.written = *written;
   if (partition.committed >= 0 && checkpoint.position > partition.committed) {
     stop_at(StopPoint::kPosition);
   }
-  checkpoint.written = first_named(partition.named, checkpoint.ends);
   partition.plan_in_air = std::move(plan);
   partition.plan_end = checkpoint.ends.empty() ? checkpoint.position : checkpoint.ends.back();
   KafkaPartition committed = partition.at(checkpoint.position);

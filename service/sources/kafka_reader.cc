@@ -65,11 +65,10 @@ std::optional<ByteReservation> KafkaReader::reserve_prefetch(const StopSignal& s
   return {};
 }
 
-std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
-                                                             const TargetResolver& targets,
-                                                             ByteBudget& budget,
-                                                             std::size_t prefetch_of_all_bytes,
-                                                             const LogSink& log) {
+std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(
+    const PipelineConfig& config, const TargetResolver& targets, ByteBudget& budget,
+    std::size_t prefetch_of_all_bytes, std::shared_ptr<const ServerClock> server_clock,
+    const LogSink& log) {
   const LogSink named = [log, name = config.name](const LogEvent& event) {
     LogEvent ours = event;
     if (!ours.key.empty()) ours.key += "/" + name;
@@ -78,8 +77,8 @@ std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfi
   };
   std::vector<std::unique_ptr<KafkaReader>> readers;
   for (unsigned i = 0; i < config.kafka.consumers; ++i) {
-    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets, named,
-                               prefetch_of_all_bytes};
+    KafkaReaderOptions options{config.kafka, "millrace-" + config.name, targets,
+                               named,        prefetch_of_all_bytes,     server_clock};
     if (config.kafka.consumers > 1) {
       const std::string suffix = "-" + std::to_string(i);
       options.client_id += suffix;

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/server_clock.h"
 #include "pipeline/source.h"
 #include "pipeline/stats.h"
 #include "service/config.h"
@@ -49,6 +50,8 @@ struct KafkaReaderOptions {
   LogSink log;
   // What all consumers of the process keep of the budget for good, this one's prefetch included.
   std::size_t prefetch_of_all_bytes;
+  // What is planned is given its time: until ClickHouse has told it nothing is. Never null.
+  std::shared_ptr<const ServerClock> server_clock;
 };
 
 // What there was when the reader first got an answer; asked for with `start_offset: latest` only.
@@ -78,10 +81,9 @@ class KafkaReader : public SourceReader {
 };
 
 // The readers of a pipeline: as many as it is to have consumers.
-std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(const PipelineConfig& config,
-                                                             const TargetResolver& targets,
-                                                             ByteBudget& budget,
-                                                             std::size_t prefetch_of_all_bytes,
-                                                             const LogSink& log);
+std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(
+    const PipelineConfig& config, const TargetResolver& targets, ByteBudget& budget,
+    std::size_t prefetch_of_all_bytes, std::shared_ptr<const ServerClock> server_clock,
+    const LogSink& log);
 
 }  // namespace millrace

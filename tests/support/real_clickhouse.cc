@@ -34,11 +34,18 @@ void RealClickHouse::spawn() {
   if (options_.replicated) {
     arguments.insert(arguments.end(), {"--interserver-host", "127.0.0.1"});
   }
+  if (native_port_ != 0)
+    arguments.insert(arguments.end(), {"--tcp-port", std::to_string(native_port_)});
   process_.reset();
   process_ = std::make_unique<ChildProcess>(ChildProcess::Options{.name = "ClickHouse",
                                                                   .arguments = std::move(arguments),
                                                                   .output = options_.folder / "log",
                                                                   .environment = {}});
+}
+
+std::uint16_t RealClickHouse::native_port() {
+  if (native_port_ == 0) native_port_ = free_port();
+  return native_port_;
 }
 
 void RealClickHouse::wait_ready() {

@@ -41,6 +41,8 @@ class RealClickHouse {
   void configure(const std::string& users_xml, const std::string& config_xml = {});
 
   std::uint16_t port() const { return port_; }
+  // Of the native protocol, which it speaks from the next start on: for shards of a cluster.
+  std::uint16_t native_port();
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
 
   // The answer as TabSeparated, without the last newline. Throws QueryFailed.
@@ -52,6 +54,7 @@ class RealClickHouse {
  private:
   const Options options_;
   const std::uint16_t port_;
+  std::uint16_t native_port_ = 0;  // off
   std::unique_ptr<ChildProcess> process_;
 };
 

@@ -1,10 +1,13 @@
 // One lane, a broker that keeps its checkpoint, a ClickHouse that remembers tokens, and owners that
-// crash, sleep and are replaced: random schedules of all that, and every row arrives once.
+// crash, sleep and are replaced: random schedules of all that, and every row arrives once. Each
+// owner has a host of its own, whose clock is wrong by up to a day. The ClickHouse is a plain
+// table, and can be killed: then it knows the token of an insert and has not its rows
+// (restart_check.h).
 //
 // What is real: the producer (cutting, replay, holding back), the lane's progress, the text of the
-// plan. What is played: time, the broker, the server, and the order in which everything happens.
-// MILLRACE_SCHEDULES is how many; each has a seed of its own, which a failure prints and
-// MILLRACE_SEED plays again with MILLRACE_SCHEDULES=1.
+// plan, the rule when rows are looked for. What is played: time, the broker, the server, and the
+// order in which everything happens. MILLRACE_SCHEDULES is how many; each has a seed of its own,
+// which a failure prints and MILLRACE_SEED plays again with MILLRACE_SCHEDULES=1.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "pipeline/producer.h"
+#include "pipeline/restart_check.h"
 #include "tests/unit/pipeline/fakes.h"
 #include "tests/unit/pipeline/seed.h"
 
@@ -31,8 +35,16 @@ using testing::make_target;
 // What to leave out of the protocol, to see that the simulation would tell.
 enum class Without { kNothing, kPlanBeforeSend, kReplay, kFence };
 
+// When a block that is confirmed is looked for, if the confirmed try was not the first.
+enum class LookWhen {
+  kAsTheWorkerDoes,
+  kAfterARestart,           // by ClickHouse's clock
+  kAfterARestartByOurClock  // by those of two hosts
+};
+
 struct Rules {
   Without without = Without::kNothing;
+  LookWhen look = LookWhen::kAsTheWorkerDoes;
   Boundary boundary = Boundary::kFilled;
   bool rewinds = false;  // now and then somebody sets the group back, and its plan is gone
 };
@@ -77,7 +89,12 @@ struct Broker {
   std::string metadata;
 };
 
+using std::chrono::seconds;
+using std::chrono::sys_seconds;
+
 struct ClickHouse {
+  sys_seconds now{seconds(1'800'000'000)};  // its clock, and the true time
+  sys_seconds started = now;
   std::set<std::string> tokens;
   std::map<std::int64_t, int> rows;  // how often each offset is there
 
@@ -85,6 +102,13 @@ struct ClickHouse {
     if (!tokens.insert(token).second) return;
     for (const std::int64_t offset : offsets) ++rows[offset];
   }
+  // Between its deduplication log and the rename of the part.
+  void insert_and_die(const std::string& token) {
+    tokens.insert(token);
+    started = now;
+  }
+  // As a process sees it by the clock that does not jump.
+  SteadyTime steady() const { return SteadyTime{} + (now - sys_seconds{seconds(1'700'000'000)}); }
 };
 
 // On the wire: it may arrive after its sender is gone.
@@ -102,14 +126,21 @@ struct Commit {
 // A process that believes to own the lane.
 class Owner {
  public:
-  Owner(std::uint64_t generation, const Log& log, const Broker& broker, const Rules& rules)
-      : generation_(generation), log_(log), without_(rules.without) {
+  Owner(std::uint64_t generation, const Log& log, const Broker& broker, const Rules& rules,
+        seconds skew, const ClickHouse& server)
+      : generation_(generation),
+        log_(log),
+        without_(rules.without),
+        look_(rules.look),
+        skew_(skew),
+        server_(server) {
     target_->boundary = rules.boundary;
     Checkpoint from =
         parse_plan(broker.position, broker.metadata).value_or(Checkpoint{broker.position});
     if (without_ == Without::kReplay) from.ends.clear();
     lane_ = &producer_.open_planned_lane({"g", "t", 0}, target_, from);
     next_ = log_.index_of(broker.position);
+    for (const std::int64_t end : from.ends) named_.emplace(end, from.written);
   }
 
   std::uint64_t generation() const { return generation_; }
@@ -147,7 +178,12 @@ class Owner {
   std::optional<Commit> commit() {
     if (committing_) return std::nullopt;
     committing_ = true;
-    return Commit{generation_, producer_.checkpoint(*lane_)};
+    Commit commit{generation_, producer_.checkpoint(*lane_)};
+    const auto& ends = commit.checkpoint.ends;
+    named_.erase(named_.begin(), ends.empty() ? named_.end() : named_.lower_bound(ends.front()));
+    for (const std::int64_t end : ends) named_.try_emplace(end, clock());
+    if (!named_.empty()) commit.checkpoint.written = named_.begin()->second;
+    return commit;
   }
   void committed(const Checkpoint& named) {
     committing_ = false;
@@ -165,24 +201,62 @@ class Owner {
     } else {
       return std::nullopt;
     }
-    Insert insert{sent_[at]->token, {}, generation_, at};
-    for (const RecordEntry& entry : sent_[at]->buffer.entries()) {
-      insert.offsets.push_back(entry.offset);
+    InsertBlock& block = *sent_[at];
+    if (block.attempt_started == SteadyTime{}) block.attempt_started = server_.steady();
+    Insert insert{block.token, {}, generation_, at};
+    if (const auto repair = repairs_.find(at); repair != repairs_.end()) {
+      insert.token += "~" + std::to_string(repair->second.count);
+      insert.offsets = repair->second.missing;
+      return insert;
     }
+    for (const RecordEntry& entry : block.buffer.entries()) insert.offsets.push_back(entry.offset);
     return insert;
   }
-  void answered(std::size_t block, bool clearly) {
-    if (clearly) {
-      sent_[block]->lane->finish(sent_[block]->cut);
+  void answered(std::size_t at, bool clearly) {
+    InsertBlock& block = *sent_[at];
+    if (!clearly && !block.unknown_since) block.unknown_since = block.attempt_started;
+    if (!clearly || (looks_for(block) && lacks_rows(at))) {
+      to_repeat_.push_back(at);
     } else {
-      to_repeat_.push_back(block);
+      block.lane->finish(block.cut);
     }
   }
 
  private:
+  struct Repair {
+    unsigned count = 0;
+    std::vector<std::int64_t> missing;
+  };
+
+  // What it takes for the time of ClickHouse.
+  sys_seconds clock() const {
+    return look_ == LookWhen::kAfterARestartByOurClock ? server_.now + skew_ : server_.now;
+  }
+  bool looks_for(const InsertBlock& block) const {
+    if (!block.unknown_since) return false;
+    const FirstTry& then = *block.unknown_since;
+    const bool restarted =
+        may_have_restarted(server_.now - server_.started, age_of(then, server_.steady(), clock()));
+    if (look_ != LookWhen::kAsTheWorkerDoes) return restarted;
+    return judge_repeat(then, restarted, Look::kCan) == RepeatProof::kLook;
+  }
+  bool lacks_rows(std::size_t at) {
+    std::vector<std::int64_t> missing;
+    for (const RecordEntry& entry : sent_[at]->buffer.entries()) {
+      const auto found = server_.rows.find(entry.offset);
+      if (found == server_.rows.end() || found->second == 0) missing.push_back(entry.offset);
+    }
+    if (missing.empty()) return false;
+    repairs_[at] = {repairs_[at].count + 1, std::move(missing)};
+    return true;
+  }
+
   const std::uint64_t generation_;
   const Log& log_;
   const Without without_;
+  const LookWhen look_;
+  const seconds skew_;  // of the host's clock
+  const ClickHouse& server_;
   ByteBudget budget_{1u << 30};
   BlockQueue queue_;
   BlockQueue::Outlet outlet_ = queue_.make_outlet();
@@ -195,6 +269,8 @@ class Owner {
   bool committing_ = false, leaving_ = false;
   std::vector<InsertBlockPtr> sent_;
   std::deque<std::size_t> to_repeat_;
+  std::map<std::size_t, Repair> repairs_;
+  std::map<std::int64_t, sys_seconds> named_;  // planned ends: when each was first
 };
 
 class World {
@@ -241,10 +317,15 @@ class World {
       broker_.position = static_cast<std::int64_t>(random_() % (strides + 1)) * kBlockRows;
       broker_.metadata.clear();
     }
-    owners_.push_back(std::make_unique<Owner>(broker_.generation, log_, broker_, rules_));
+    constexpr seconds kSkews[] = {seconds(-86'400), seconds(-1'800), seconds(-4),    seconds(0),
+                                  seconds(4),       seconds(1'800),  seconds(86'400)};
+    const seconds skew = kSkews[random_() % std::size(kSkews)];
+    owners_.push_back(
+        std::make_unique<Owner>(broker_.generation, log_, broker_, rules_, skew, server_));
   }
 
   void step() {
+    server_.now += seconds(random_() % 3);
     if (owners_.empty()) return take_over();
     Owner& one = *owners_[random_() % owners_.size()];
     switch (random_() % 16) {
@@ -300,9 +381,16 @@ class World {
 
   void arrive(const Insert& insert) {
     const bool refused = chance(random_, 15), answer_lost = chance(random_, 20);
-    if (!refused) server_.insert(insert.token, insert.offsets);
+    // Who cuts a block that a forgotten plan named does not know that it was sent: such a group
+    // needs a replicated table, which a kill does no harm.
+    const bool killed = !refused && !rules_.rewinds && chance(random_, 5);
+    if (killed) {
+      server_.insert_and_die(insert.token);
+    } else if (!refused) {
+      server_.insert(insert.token, insert.offsets);
+    }
     Owner* sender = owner(insert.owner);
-    if (sender != nullptr) sender->answered(insert.block, !refused && !answer_lost);
+    if (sender != nullptr) sender->answered(insert.block, !refused && !killed && !answer_lost);
   }
 
   // All faults end: what is on the wire arrives, and one owner finishes the work.
@@ -364,12 +452,20 @@ TEST(ExactlyOnceSimulation, AtStridesAlsoWhenTheGroupIsSetBackAndItsPlanIsLost) 
   EXPECT_FALSE(wrong) << "MILLRACE_SEED=" << wrong->first << wrong->second;
 }
 
+TEST(ExactlyOnceSimulation, TheServersClockAloneTellsWhenRowsAreToBeLookedFor) {
+  const auto wrong =
+      first_wrong(testing::test_seed(), schedules(2'000), {.look = LookWhen::kAfterARestart});
+  EXPECT_FALSE(wrong) << "MILLRACE_SEED=" << wrong->first << wrong->second;
+}
+
 // The simulation is worth something only if it sees what each part of the protocol prevents.
 TEST(ExactlyOnceSimulation, SeesWhatIsMissing) {
   for (const Without without : {Without::kPlanBeforeSend, Without::kReplay, Without::kFence}) {
     EXPECT_TRUE(first_wrong(1, 20'000, {.without = without})) << static_cast<int>(without);
   }
   EXPECT_TRUE(first_wrong(1, 20'000, {.rewinds = true})) << "what strides prevent";
+  EXPECT_TRUE(first_wrong(1, 20'000, {.look = LookWhen::kAfterARestartByOurClock}))
+      << "what two hosts' clocks do";
 }
 
 }  // namespace

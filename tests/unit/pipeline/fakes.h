@@ -69,8 +69,10 @@ class SendScript {
     return proof;
   }
   // What the table has, by the question's offsets and time.
-  std::function<RowsByOffset(Cut, std::optional<SteadyTime>)> rows_of_records;
+  std::function<RowsByOffset(Cut, std::optional<FirstTry>)> rows_of_records;
   std::atomic<bool> may_have_forgotten{false};
+  // Of each refusal: why a part of the insert is in. Set before the first block.
+  std::string keeps_parts;
   // How the table looks. Set before the first block, or by a step of the script.
   EncodeFacts facts;
   // While the worker runs; once.
@@ -166,19 +168,22 @@ class FakeSender final : public BlockSender {
     return summary;
   }
   void probe(const TableTarget&) override { script_->on_probe(); }
-  RepeatProof repeat_proof(const TableTarget&, SteadyTime) override {
+  RepeatProof repeat_proof(const TableTarget&, const FirstTry&) override {
     return script_->take_proof();
   }
   RowsByOffset rows_of_records(const TableTarget&, const LaneId&, Cut range,
-                               std::optional<SteadyTime> since) override {
+                               std::optional<FirstTry> since) override {
     return script_->rows_of_records(range, since);
   }
   EncodeFacts encode_facts(const TableTarget&) override {
     ++script_->facts_asked;
     return script_->look();
   }
-  bool may_have_forgotten(const TableTarget&, SteadyTime) override {
+  bool may_have_forgotten(const TableTarget&, const FirstTry&) override {
     return script_->may_have_forgotten;
+  }
+  std::string why_part_may_be_in(const TableTarget&, const TransportError&) override {
+    return script_->keeps_parts;
   }
   std::string session_id() const override { return session_id_; }
 

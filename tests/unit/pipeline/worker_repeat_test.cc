@@ -54,7 +54,7 @@ class WorkerRepeatTest : public ::testing::Test {
       --unanswered_;
       throw NetworkError(NetworkError::Kind::kClosed, "connection closed", true);
     });
-    script_->rows_of_records = [this](Cut, std::optional<SteadyTime>) { return table_.rows; };
+    script_->rows_of_records = [this](Cut, std::optional<FirstTry>) { return table_.rows; };
   }
   void run_until(InsertBlockPtr block, const std::function<bool()>& done) {
     queue_.make_inlet().push(std::move(block));
@@ -121,7 +121,7 @@ TEST_F(WorkerRepeatTest, ARepairThatIsLostTooIsRepaired) {
 }
 
 TEST_F(WorkerRepeatTest, AMessageThatIsThereInPartIsSentAgain) {
-  script_->rows_of_records = [asked = 0](Cut, std::optional<SteadyTime>) mutable {
+  script_->rows_of_records = [asked = 0](Cut, std::optional<FirstTry>) mutable {
     return ++asked <= 2 ? RowsByOffset{{0, 1}} : RowsByOffset{{0, 3}};  // of two rows
   };
   unanswered_ = 1;
@@ -133,7 +133,7 @@ TEST_F(WorkerRepeatTest, AMessageThatIsThereInPartIsSentAgain) {
 
 // Parts that are merged meanwhile are missed by the short question.
 TEST_F(WorkerRepeatTest, WhatTheShortQuestionOverlooksIsNotSentAgain) {
-  script_->rows_of_records = [](Cut range, std::optional<SteadyTime> since) {
+  script_->rows_of_records = [](Cut range, std::optional<FirstTry> since) {
     RowsByOffset all;
     for (std::int64_t at = range.first; at < range.end; ++at) all[at] = 1;
     return since ? RowsByOffset{} : all;
@@ -147,7 +147,7 @@ TEST_F(WorkerRepeatTest, WhatTheShortQuestionOverlooksIsNotSentAgain) {
 
 TEST_F(WorkerRepeatTest, RowsThatNeverShowUpHoldTheLane) {
   std::atomic<bool> visible{false};
-  script_->rows_of_records = [&](Cut, std::optional<SteadyTime>) {
+  script_->rows_of_records = [&](Cut, std::optional<FirstTry>) {
     return visible ? RowsByOffset{{0, 1}} : RowsByOffset{};
   };
   unanswered_ = 1;
@@ -190,7 +190,7 @@ TEST_F(WorkerRepeatTest, APlanThatIsFreshIsSentUnderItsToken) {
 }
 
 TEST_F(WorkerRepeatTest, AQuestionThatIsRefusedSaysNothingOfTheRows) {
-  script_->rows_of_records = [this](Cut, std::optional<SteadyTime>) {
+  script_->rows_of_records = [this](Cut, std::optional<FirstTry>) {
     if (std::exchange(refuses_questions_, false))
       throw ClickHouseError({.code = 53, .name = "TYPE_MISMATCH", .message = "no such comparison"});
     return table_.rows;

@@ -64,6 +64,32 @@ class WorkerSplitTest : public ::testing::Test {
     queue_.close();
     thread.join();
   }
+  // Of a table that may have kept a part of what it refuses: the same block, whole, under its own
+  // token, until it is taken.
+  void expect_to_wait_as_a_whole() {
+    script_->keeps_parts = "other shards have the rest";
+    std::atomic<bool> corrected{false};
+    script_->always([&](const testing::Sent&) {
+      if (!corrected) throw_clickhouse_error(469, "Constraint `c` is violated at row 2.");
+    });
+    queue_.make_inlet().push(make_block(budget_, lane_, {0, 3}, {"{}", "{}", "{}"}, target_));
+    Worker worker(0, queue_, std::make_unique<testing::FakeSender>(script_), retry_, budget_,
+                  stats_, log_.sink());
+    std::thread thread([&] { worker.run(); });
+    while (script_->sent().size() < 3) std::this_thread::yield();
+    const LaneWait wait = lane_->status().wait;
+    corrected = true;
+    while (lane_->position() != 3) std::this_thread::yield();
+    queue_.close();
+    thread.join();
+    EXPECT_EQ(wait.reason, "REFUSED_IN_PART");
+    EXPECT_EQ(wait.code, 469);
+    EXPECT_EQ(wait.disposition, Disposition::kWait);
+    EXPECT_THAT(wait.message, HasSubstr("other shards have the rest"));
+    EXPECT_THAT(wait.message, HasSubstr("violated at row 2"));
+    for (const testing::Sent& sent : script_->sent()) EXPECT_EQ(sent.token, "g/t/0/inc/0-3");
+    EXPECT_TRUE(letters_->letters.empty());
+  }
   static std::shared_ptr<TableTarget> target_with(std::shared_ptr<DeadLetterStore> store) {
     auto target = make_target();
     target->dead_letters = std::move(store);
@@ -80,6 +106,15 @@ class WorkerSplitTest : public ::testing::Test {
   WorkerStats stats_;
   BlockQueue queue_;
 };
+
+TEST_F(WorkerSplitTest, WhereARefusalLeavesAPartBehindNothingIsSentUnderAnotherToken) {
+  expect_to_wait_as_a_whole();
+}
+
+TEST_F(WorkerSplitTest, NorWhereTheConfigurationWantsDeadLettersOfThatCode) {
+  retry_.dispositions[469] = Disposition::kDeadLetter;
+  expect_to_wait_as_a_whole();
+}
 
 TEST_F(WorkerSplitTest, TheBadRowIsADeadLetterAndTheOthersArriveUnderTheToken) {
   FakeTable table(27, true);

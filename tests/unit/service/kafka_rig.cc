@@ -55,9 +55,11 @@ KafkaRig::KafkaRig(RigOptions options)
           TableTarget{.pipeline = "p", .table = "t", .columns = options_.columns})),
       flow_(options_.batch, options_.lanes),
       producer_(budget_, queue_, flow_, registry_) {
+  clock_->note(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()),
+               std::chrono::steady_clock::now());
   reader_ = std::make_unique<KafkaReader>(
       KafkaReaderOptions{options_.source, "rig", [this](const std::string&) { return target_; },
-                         log_sink(), options_.source.prefetch_bytes},
+                         log_sink(), options_.source.prefetch_bytes, clock_},
       budget_);
   working_ = std::thread([this] { work(); });
   reading_ = std::thread([this] { drained_ = reader_->run(producer_, stop_); });

@@ -80,6 +80,7 @@ class KafkaRig {
   BlockQueue queue_;
   LaneRegistry registry_;
   std::shared_ptr<TableTarget> target_;
+  const std::shared_ptr<ServerClock> clock_ = std::make_shared<ServerClock>();
   std::unique_ptr<KafkaReader> reader_;
   FlowControl flow_;
   Producer producer_;
