@@ -194,7 +194,7 @@ std::string remedy_for(const LaneWait& failure, const std::string& table) {
 }
 
 std::string advice_for(const LaneWait& failure, const std::string& table) {
-  const std::string remedy = remedy_for(failure, table);
+  std::string remedy = remedy_for(failure, table);
   const AdviceRow* row = find_advice(failure);
   if (!failure.advice.empty() || (row != nullptr && row->after == After::kRestart)) return remedy;
   switch (failure.disposition) {

@@ -173,7 +173,7 @@ bool BlockBuffer::append(const Record& record, bool anyway) {
   used_bytes_ += parts.sum();
   entries_.push_back({record.offset, record.timestamp_ms, start,
                       static_cast<std::uint32_t>(parts.payload),
-                      static_cast<std::uint32_t>(parts.separator),
+                      static_cast<std::uint16_t>(parts.separator), record.tombstone,
                       has_key ? static_cast<std::uint32_t>(parts.key) : RecordEntry::kNoKey,
                       static_cast<std::uint32_t>(parts.headers)});
   return true;

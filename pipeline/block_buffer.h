@@ -26,7 +26,8 @@ struct RecordEntry {
   std::int64_t timestamp_ms;
   const char* data;
   std::uint32_t payload_bytes;
-  std::uint32_t separator_bytes;
+  std::uint16_t separator_bytes;
+  bool tombstone;               // it came without a value
   std::uint32_t key_bytes;      // kNoKey: the record has none, or keys are not kept
   std::uint32_t headers_bytes;  // encoded headers; read them with for_each_header
 

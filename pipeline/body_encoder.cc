@@ -1,5 +1,6 @@
 #include "pipeline/body_encoder.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -13,6 +14,19 @@ constexpr std::size_t kKeptBufferBytes = 1u << 20;
 // How long fields that the table has no column for are left out before it is asked again, and how
 // long a table that can't be encoded for is not tried.
 constexpr std::chrono::seconds kFieldsSkipped{1}, kPassedOn{60};
+
+std::vector<std::string_view> columns_to_name(const EncodeFacts& facts) {
+  const bool any = facts.context.format == RowFormat::kJsonObjects &&
+                   std::any_of(facts.columns.begin(), facts.columns.end(), [](const auto& column) {
+                     return column.default_kind == "EPHEMERAL";
+                   });
+  std::vector<std::string_view> names;
+  for (const TableColumn& column : facts.columns) {
+    const std::string_view kind = column.default_kind;
+    if (any && kind != "MATERIALIZED" && kind != "ALIAS") names.push_back(column.name);
+  }
+  return names;
+}
 
 LogEvent passed_on_event(const TableTarget& target, const CannotEncode& why) {
   return {LogLevel::kWarning,
@@ -28,7 +42,7 @@ LogEvent passed_on_event(const TableTarget& target, const CannotEncode& why) {
 const EncodedBody& BodyEncoder::encode(const InsertBlock& block, const BlockPart& part) {
   const TableTarget& target = *block.target;
   const bool native = target.encodes() && encode_native(block, part);
-  if (!native) body_ = {target.format, {}, encoder_.encode(block, part)};
+  if (!native) body_ = {target.format, tables_[&target].named, encoder_.encode(block, part)};
   if (target.compression.codec != Codec::kNone) compress(target.compression);
   body_.traceparent = block.traceparent;
   target.stats->encoded_blocks.add(std::string(body_.format));
@@ -114,6 +128,7 @@ bool BodyEncoder::ask(Table& table, const TableTarget& target) {
   table.encoder = nullptr;
   auto plan = NativePlan::make(facts.columns, facts.context);
   table.facts = std::move(facts);
+  table.named = columns_to_name(*table.facts);
   if (const auto* why = std::get_if<CannotEncode>(&plan)) {
     pass_on(table, target, *why);
   } else {

@@ -64,6 +64,9 @@ class BodyEncoder {
     std::optional<EncodeFacts> facts;
     SteadyTime asked{};
     std::unique_ptr<NativeEncoder> encoder;  // null: the messages are passed on as they are
+    // What an insert of messages that are passed on must name: all columns of a table some of which
+    // are EPHEMERAL, as only that lets their fields in. Of other tables nothing.
+    std::vector<std::string_view> named;
   };
   Table& table_of(const TableTarget& target);
   bool ask(Table& table, const TableTarget& target);

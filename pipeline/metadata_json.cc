@@ -16,10 +16,13 @@ void put_digits(unsigned number, unsigned digits, char* end) {
 // time zone. (Seconds with decimals are not taken for DateTime, and a bare number would be ticks.)
 void append_time(std::int64_t timestamp_ms, std::string& out) {
   using namespace std::chrono;
+  // Of what is beyond the year 9999 ClickHouse shows its last second, and the milliseconds.
+  constexpr std::int64_t kEnd = 253402300800000;
+  if (timestamp_ms >= kEnd) timestamp_ms = kEnd - 1000 + timestamp_ms % 1000;
   const sys_time<milliseconds> time{milliseconds(timestamp_ms)};
   const year_month_day date{floor<days>(time)};
   const hh_mm_ss clock{time - floor<days>(time)};
-  if (timestamp_ms < 0 || date.year() > year(9999)) {
+  if (timestamp_ms < 0) {
     out += "null";
     return;
   }
@@ -73,6 +76,8 @@ MetadataJson::MetadataJson(const MetadataColumns& columns, const LaneId& lane) {
       [](const RecordEntry& r, std::string& out) { append_time(r.timestamp_ms, out); });
   add(columns.key, append_key);
   add(columns.headers, append_headers);
+  add(columns.deleted,
+      [](const RecordEntry& r, std::string& out) { out += r.tombstone ? '1' : '0'; });
 }
 
 void MetadataJson::write(const RecordEntry& record, std::string& out) const {

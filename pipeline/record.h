@@ -15,6 +15,7 @@ struct Record {
   std::int64_t offset = 0;
   std::int64_t timestamp_ms = -1;  // -1: the source has none
   std::string_view payload;        // one or more rows
+  bool tombstone = false;          // it has no value: `payload` says what stands for it
   std::string_view key;
   bool has_key = false;
   std::span<const RecordHeader> headers;

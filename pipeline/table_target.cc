@@ -52,6 +52,14 @@ Framing framing_of(std::string_view format) {
       "TSKV, RowBinary, RowBinaryWithDefaults, Native, MsgPack, Protobuf");
 }
 
+std::optional<std::string_view> tombstone_row(std::string_view format) {
+  constexpr std::array<std::string_view, 8> kEmptyLineIsRow = {
+      "CSV", "TSV", "TabSeparated", "TSVRaw", "TabSeparatedRaw", "Raw", "TSKV", "LineAsString"};
+  if (row_format_of(format) == RowFormat::kJsonObjects) return "{}";
+  if (contains(kEmptyLineIsRow, format)) return "";
+  return std::nullopt;
+}
+
 std::string_view to_string(Delivery delivery) {
   switch (delivery) {
     case Delivery::kAuto:
@@ -76,7 +84,7 @@ BufferLayout TableTarget::layout() const {
   if (row_format_of(format) != RowFormat::kJsonObjects) {
     throw std::invalid_argument("format " + format +
                                 ": columns from the record's topic, partition, offset, timestamp, "
-                                "key or headers need format JSONEachRow");
+                                "key, headers or lack of a value need format JSONEachRow");
   }
   layout.keep_key = !columns.key.empty();
   layout.keep_headers = !columns.headers.empty();
@@ -85,8 +93,11 @@ BufferLayout TableTarget::layout() const {
 }
 
 std::string TableTarget::config_hash() const {
-  return hash_text({table, format, columns.topic, columns.partition, columns.offset,
-                    columns.timestamp, columns.key, columns.headers});
+  const std::string hash =
+      hash_text({table, format, columns.topic, columns.partition, columns.offset, columns.timestamp,
+                 columns.key, columns.headers});
+  // As it was before there was such a column: plans outlive a new version.
+  return columns.deleted.empty() ? hash : hash_text({hash, columns.deleted});
 }
 
 }  // namespace millrace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,12 +16,12 @@
 namespace millrace {
 
 // Columns made from the record's circumstances and spliced into each JSON row; an empty name means
-// that the column is not wanted.
+// that the column is not wanted. `deleted` is 1 for a record without a value, else 0.
 struct MetadataColumns {
-  std::string topic, partition, offset, timestamp, key, headers;
+  std::string topic, partition, offset, timestamp, key, headers, deleted{};
   bool any() const {
     return !(topic.empty() && partition.empty() && offset.empty() && timestamp.empty() &&
-             key.empty() && headers.empty());
+             key.empty() && headers.empty() && deleted.empty());
   }
   // Whether they say of each row which record it comes from.
   bool name_records() const { return !(topic.empty() || partition.empty() || offset.empty()); }
@@ -39,6 +40,11 @@ enum class Delivery {
   kAtLeastOnce,
   kExactlyOnce,  // nothing is sent to a table that can't give it
 };
+
+// What stands for a record without a value where it is to be a row: "{}", to which the columns are
+// added, where rows are JSON objects; an empty text, of which a format such as TSV makes a row.
+// Nothing for a format in which an empty message is no row.
+std::optional<std::string_view> tombstone_row(std::string_view format);
 
 std::string_view to_string(Delivery delivery);
 

@@ -1,6 +1,5 @@
 // The worker's part of a refused block: what is sent next, and what becomes a dead letter.
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "pipeline/advice.h"
@@ -34,38 +33,35 @@ DeadLetter dead_letter_of(const InsertBlock& block, std::size_t index) {
   return letter;
 }
 
-// The code that ClickHouse has for a value that a column of the type does not take, about: its own
-// depends on where in the value it gives up.
-int code_for(std::string_view type) {
-  constexpr std::array<std::pair<std::string_view, int>, 12> kCodes = {{{"UUID", 376},
-                                                                        {"Enum", 691},
-                                                                        {"Decimal", 69},
-                                                                        {"DateTime", 41},
-                                                                        {"Date", 38},
-                                                                        {"Int", 72},
-                                                                        {"UInt", 72},
-                                                                        {"Float", 72},
-                                                                        {"BFloat16", 72},
-                                                                        {"Bool", 467},
-                                                                        {"IPv4", 675},
-                                                                        {"IPv6", 676}}};
-  for (const std::string_view wrapper : {"LowCardinality(", "Nullable("}) {
-    if (type.starts_with(wrapper)) type.remove_prefix(wrapper.size());
-  }
-  const auto found = std::find_if(kCodes.begin(), kCodes.end(),
-                                  [&](const auto& each) { return type.starts_with(each.first); });
-  return found == kCodes.end() ? 27 : found->second;
+// "record at offset 20 of events/3".
+std::string place_of(const InsertBlock& block, std::size_t index) {
+  const LaneId& lane = block.lane->id();
+  return "record at offset " + std::to_string(block.buffer.entries()[index].offset) + " of " +
+         lane.topic + "/" + std::to_string(lane.partition) + ": ";
+}
+
+// What can be done about a field that has no column: it is for an operator to say.
+std::string remedy_for_field(const EncodeFailure& failure, const std::string& table) {
+  const bool missing = failure.reason.starts_with("the table has no column");
+  return (missing ? ": ALTER TABLE " + table + " ADD COLUMN " + failure.unknown_field + " …, or "
+                  : ": leave the field out, or ") +
+         "clickhouse.insert_settings: {input_format_skip_unknown_fields: 1} and a restart, which "
+         "ignores fields without a column, or clickhouse.dispositions: {" +
+         std::to_string(failure.code) + ": dead_letter}";
 }
 
 // What ClickHouse would say, so that one rule decides of both.
-TransportError as_server_error(const EncodeFailure& failure) {
-  const int code = failure.unknown_field ? 117 : code_for(failure.type);
+TransportError as_server_error(const InsertBlock& block, std::size_t index,
+                               const EncodeFailure& failure) {
   const std::string column = failure.column.empty() ? "" : "column " + failure.column + ": ";
+  const bool unknown_field = !failure.unknown_field.empty();
   return TransportError(
-      column + failure.reason + ", at byte " + std::to_string(failure.position) + " of the message",
+      place_of(block, index) + column + failure.reason + ", at byte " +
+          std::to_string(failure.position) + " of the message" +
+          (unknown_field ? remedy_for_field(failure, block.target->table) : ""),
       // A column that is missing may come: as with a table that reads the JSON itself.
-      failure.unknown_field ? Disposition::kWait : Disposition::kSplit, false,
-      {.code = code, .name = std::string(error_code_name(code))});
+      unknown_field ? Disposition::kWait : Disposition::kSplit, false,
+      {.code = failure.code, .name = std::string(error_code_name(failure.code))});
 }
 
 // Of a store in ClickHouse the answer says more.
@@ -132,7 +128,7 @@ void Worker::send_in_parts(InsertBlock& block, const BlockPart& part, const Tran
 // The server is not asked: it would refuse them, too.
 void Worker::refuse(InsertBlock& block, const RowsNotEncoded& rows) {
   for (const RowsNotEncoded::Record& record : rows.records()) {
-    const TransportError error = as_server_error(record.failure);
+    const TransportError error = as_server_error(block, record.index, record.failure);
     const Disposition disposition = retry_.get().disposition_of(error);
     const bool waits = disposition == Disposition::kWait || disposition == Disposition::kRetry;
     if (waits || block.target->dead_letters == nullptr) throw error;

@@ -380,19 +380,34 @@ void check_format(const PipelineConfig& pipeline, const std::string& place, Conf
 
 void check_columns(const MetadataColumns& columns, const std::string& place, ConfigFaults& faults) {
   std::map<std::string, std::string> seen;
-  const std::array<std::pair<const char*, const std::string*>, 6> all{
+  const std::array<std::pair<const char*, const std::string*>, 7> all{
       {{"topic", &columns.topic},
        {"partition", &columns.partition},
        {"offset", &columns.offset},
        {"timestamp", &columns.timestamp},
        {"key", &columns.key},
-       {"headers", &columns.headers}}};
+       {"headers", &columns.headers},
+       {"deleted", &columns.deleted}}};
   for (const auto& [what, column] : all) {
     if (column->empty()) continue;
     const auto [first, is_new] = seen.emplace(*column, what);
     const std::string path = place + "columns." + what;
     if (!is_new)
       faults.add(path, "column \"" + *column + "\" is taken by columns." + first->second);
+  }
+}
+
+void check_tombstones(const PipelineConfig& pipeline, const std::string& place,
+                      ConfigFaults& faults) {
+  const bool skipped = pipeline.kafka.tombstones == Tombstones::kSkip;
+  if (skipped && !pipeline.columns.deleted.empty()) {
+    faults.add(place + "columns.deleted",
+               "needs source.kafka.tombstones: empty_payload; else such messages are skipped");
+  }
+  if (!skipped && !tombstone_row(pipeline.format)) {
+    faults.add(place + "source.kafka.tombstones",
+               "an empty message is no row of " + pipeline.format +
+                   ": use skip, or one of the formats JSONEachRow, TSV, CSV, TSKV, LineAsString");
   }
 }
 
@@ -456,6 +471,7 @@ void check_config(const Config& config, ConfigFaults& faults) {
     if (!pipeline.table.empty()) check_table(place + "table", pipeline.table, faults);
     check_format(pipeline, place, faults);
     check_columns(pipeline.columns, place, faults);
+    check_tombstones(pipeline, place, faults);
     check_compression(pipeline.compression, place, faults);
     check_delivery(config, pipeline, place, faults);
     check_expired_plan(pipeline, place, faults);

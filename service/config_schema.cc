@@ -283,8 +283,10 @@ std::vector<Setting<PipelineConfig>> kafka_settings() {
       Flow::choice("source.kafka.tombstones", FIELD(kafka.tombstones),
                    std::vector<std::pair<std::string, Tombstones>>{
                        {"skip", Tombstones::kSkip}, {"empty_payload", Tombstones::kEmptyPayload}},
-                   "What becomes of messages without a value: counted and skipped, or a row "
-                   "with an empty payload."),
+                   "What becomes of messages without a value: counted and skipped, or a row: of "
+                   "JSONEachRow one of the `columns` alone, all else its default; of TSV, CSV, "
+                   "TSKV and LineAsString what an empty line is. Not for other formats. "
+                   "`columns.deleted` tells them from other rows."),
       Flow::map("source.kafka.options", "map of librdkafka option to value", FIELD(kafka.options),
                 "librdkafka options, such as those of SASL and TLS; they win over millrace's own."),
   };
@@ -330,6 +332,11 @@ std::vector<Setting<PipelineConfig>> row_settings() {
       Flow::text("columns.timestamp", FIELD(columns.timestamp), column("timestamp")),
       Flow::text("columns.key", FIELD(columns.key), column("key")),
       Flow::text("columns.headers", FIELD(columns.headers), column("headers")),
+      Flow::text("columns.deleted", FIELD(columns.deleted),
+                 "Column of each row that is 1 if the message has no value, else 0: the is_deleted "
+                 "of a ReplacingMergeTree(version, is_deleted), with columns.offset as version and "
+                 "columns.key as key. It needs source.kafka.tombstones: empty_payload. JSONEachRow "
+                 "only."),
       Flow::choice(
           "delivery", FIELD(kafka.delivery),
           std::vector<std::pair<std::string, Delivery>>{{"auto", Delivery::kAuto},

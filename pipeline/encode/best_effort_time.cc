@@ -60,14 +60,14 @@ class BestEffort {
   }
 
  private:
-  [[noreturn]] void refuse() { in_.refuse("not a time"); }
+  [[noreturn]] void refuse() { in_.refuse("not a time", Refused::kTime); }
 
-  // Returns how many; the first 18 make the number.
+  // Returns how many, 19 at most.
   unsigned read_digits(std::uint64_t& number) {
     unsigned count = 0;
     number = 0;
     for (; count < 19 && is_digit(in_.peek()); ++count, ++in_.at) {
-      if (count < 18) number = number * 10 + static_cast<unsigned>(*in_.at - '0');
+      number = number * 10 + static_cast<unsigned>(*in_.at - '0');
     }
     return count;
   }
@@ -95,8 +95,8 @@ class BestEffort {
     const unsigned count = read_digits(number);
     if (count == 0) return read_sign();
     const bool nothing_yet = result_.year == 0 && !has_time_;
-    if (nothing_yet && (count == 13 || count == 10 || count == 9)) {
-      read_unix_time(number, count == 13);
+    if (nothing_yet && is_unix_time(count)) {
+      read_unix_time(number, count <= 10 ? 0 : count - 10);
     } else if (nothing_yet && count == 14) {
       set_date(number / 1000000);
       set_time(number % 1000000);
@@ -114,20 +114,23 @@ class BestEffort {
     return true;
   }
 
-  void read_unix_time(std::uint64_t number, bool milliseconds) {
+  // Seconds in nine or ten digits; milliseconds, microseconds, nanoseconds.
+  static bool is_unix_time(unsigned digits) {
+    return digits == 10 || digits == 13 || digits == 19 || digits == 16 || digits == 9;
+  }
+  void read_unix_time(std::uint64_t number, unsigned decimals) {
+    std::uint64_t second = 1;
+    for (unsigned i = 0; i < decimals; ++i) second *= 10;
     result_.unix_time = true;
-    result_.moment.seconds = static_cast<std::int64_t>(milliseconds ? number / 1000 : number);
-    if (milliseconds) {
-      result_.moment.fraction = number % 1000;
-      result_.moment.fraction_digits = 3;
-    } else if (with_fraction_ && in_.take('.')) {
-      read_fraction();
-    }
+    result_.moment.seconds = static_cast<std::int64_t>(number / second);
+    result_.moment.fraction = number % second;
+    result_.moment.fraction_digits = decimals;
+    if (decimals == 0 && with_fraction_ && in_.take('.')) read_fraction();
   }
   void read_fraction() {
     std::uint64_t number;
     const unsigned count = read_digits(number);
-    result_.moment.fraction = number;
+    result_.moment.fraction = count > 18 ? number / 10 : number;
     result_.moment.fraction_digits = std::min(count, 18u);
   }
   // What comes twice is added up, in eight bits, as ClickHouse does: "Jan 20240102" is in February.
@@ -169,6 +172,7 @@ class BestEffort {
     ++in_.at;
     if (!read_part(delimiter, result_.month)) return true;
     if (result_.day == 0 && in_.take(delimiter)) read_part(delimiter, result_.day);
+    year_zero_ = number == 0 && delimiter == '-';
     return true;
   }
   // False: behind a space there may be something else.
@@ -227,7 +231,7 @@ class BestEffort {
   // What is not a number.
   bool read_sign() {
     const char c = in_.peek();
-    if (c == ' ' || (c == 'T' && result_.year != 0 && !has_time_)) {
+    if (c == ' ' || (c == 'T' && !has_time_ && (result_.year != 0 || begins_time_of_year_zero()))) {
       ++in_.at;
     } else if (c == 'Z') {
       ++in_.at;
@@ -243,6 +247,16 @@ class BestEffort {
       return read_name();
     }
     return true;
+  }
+  // 0000-05-30T16:45:59, with all of its digits: it is as if no year were there.
+  bool begins_time_of_year_zero() const {
+    constexpr std::string_view kDate = "0000-00-00", kTime = "T00:00:00";
+    const auto is_like = [](const char* text, std::string_view form) {
+      return std::equal(form.begin(), form.end(), text,
+                        [](char f, char c) { return f == '0' ? is_digit(c) : f == c; });
+    };
+    return year_zero_ && in_.left() >= kTime.size() && is_like(in_.at, kTime) &&
+           is_like(in_.at - kDate.size(), kDate);
   }
   void read_offset() {
     const bool negative = *in_.at++ == '-';
@@ -309,6 +323,7 @@ class BestEffort {
   unsigned hour_ = 0, minute_ = 0, second_ = 0, offset_hour_ = 0, offset_minute_ = 0;
   bool has_time_ = false, has_fraction_ = false, negative_ = false, am_ = false, pm_ = false;
   bool comma_ = false;
+  bool year_zero_ = false;  // a date was read, of the year 0, behind which a day and a month stand
 };
 
 }  // namespace

@@ -55,7 +55,9 @@ class ColumnWriter {
   // Appends the value that is the whole text from the cursor to its end, a field of TSV or CSV: the
   // caller has taken escapes and quotes away, and sees to it that nothing is left. Throws as
   // read().
-  virtual void read_text(JsonCursor& in) { in.refuse("such values are not read from text"); }
+  virtual void read_text(JsonCursor& in) {
+    in.refuse("such values are not read from text", Refused::kSyntax);
+  }
   virtual TextForm text_form() const { return TextForm::kQuotable; }
   // Appends the value at the cursor. Throws JsonRefusal; a part of a value may be left then, and
   // truncate() takes it away.

@@ -74,13 +74,21 @@ class Ends {
 };
 
 // What stands between an opening and a closing bracket. A comma may stand behind the last one.
+struct ListForm {
+  char open, close;
+  Refused not_opened, not_separated;
+};
+constexpr ListForm kArrayForm{'[', ']', Refused::kArray, Refused::kArray};
+constexpr ListForm kMapForm{'{', '}', Refused::kSyntax, Refused::kMap};
+
 template <class ReadElement>
-std::size_t read_list(JsonCursor& in, char open, char close, ReadElement read_element) {
-  in.expect(open);
+std::size_t read_list(JsonCursor& in, ListForm form, ReadElement read_element) {
+  const char close = form.close;
+  in.expect(form.open, form.not_opened);
   in.skip_space();
   std::size_t size = 0;
   while (!in.done() && *in.at != close) {
-    if (size > 0) in.expect(',');
+    if (size > 0) in.expect(',', form.not_separated);
     in.skip_space();
     if (in.peek() == close) break;
     read_element();
@@ -96,7 +104,7 @@ class ArrayWriter final : public ColumnWriter {
   explicit ArrayWriter(ColumnWriterPtr element) : element_(std::move(element)) {}
 
   void read(JsonCursor& in) override {
-    ends_.add_row(read_list(in, '[', ']', [&] { read_or_default(*element_, in); }));
+    ends_.add_row(read_list(in, kArrayForm, [&] { read_or_default(*element_, in); }));
   }
   void append_default() override { ends_.add_row(0); }
   std::size_t rows() const override { return ends_.rows(); }
@@ -135,7 +143,7 @@ class MapWriter final : public ColumnWriter {
       : key_(std::move(key)), value_(std::move(value)) {}
 
   void read(JsonCursor& in) override {
-    ends_.add_row(read_list(in, '{', '}', [&] {
+    ends_.add_row(read_list(in, kMapForm, [&] {
       read_or_default(*key_, in);
       in.skip_space();
       in.expect(':');
@@ -256,7 +264,7 @@ class TupleWriter final : public ColumnWriter {
         in.skip_value();
       } else if (element->rows() > rows_) {
         in.at = start;
-        in.refuse("a name of the tuple comes twice");
+        in.refuse("a name of the tuple comes twice", Refused::kData);
       } else {
         read_or_default(*element, in);
       }
@@ -271,15 +279,15 @@ class TupleWriter final : public ColumnWriter {
   // Names are read as SQL strings, not as JSON: a \u means nothing in them. One with a backslash is
   // taken for an unknown name.
   static std::string_view read_name(JsonCursor& in) {
-    in.expect('"');
+    in.expect('"', Refused::kString);
     const char* start = in.at;
     bool escaped = false;
     while (in.peek() != '"') {
-      if (in.done()) in.refuse("the name has no end");
+      if (in.done()) in.refuse("the name has no end", Refused::kString);
       if (*in.at == '\\') {
         escaped = true;
         ++in.at;
-        if (in.done()) in.refuse("the name has no end");
+        if (in.done()) in.refuse("the name has no end", Refused::kEscape);
       }
       ++in.at;
     }

@@ -90,7 +90,8 @@ class DateTime64Writer final : public FixedWidthWriter<std::int64_t> {
     } else if (__builtin_mul_overflow(moment.seconds, ticks_per_second_, &ticks) ||
                __builtin_add_overflow(ticks, fraction_of(moment, scale_), &ticks)) {
       in.at = start;
-      in.refuse("out of the range of DateTime64(" + std::to_string(scale_) + ")");
+      in.refuse("out of the range of DateTime64(" + std::to_string(scale_) + ")",
+                Refused::kOverflow);
     }
     append(ticks);
   }

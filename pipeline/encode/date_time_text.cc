@@ -26,23 +26,42 @@ void read_decimals(JsonCursor& in, Moment& moment) {
   }
 }
 
+// All digits of a number, which must fit.
+std::int64_t read_seconds(JsonCursor& in) {
+  const char* start = in.at;
+  std::int64_t number = 0;
+  for (; is_digit(in.peek()); ++in.at) {
+    if (!__builtin_mul_overflow(number, 10, &number) &&
+        !__builtin_add_overflow(number, *in.at - '0', &number)) {
+      continue;
+    }
+    in.at = start;
+    in.refuse("the number is too large for a time", Refused::kNumber);
+  }
+  return number;
+}
+
 }  // namespace
 
 Moment read_time_of_day(JsonCursor& in, bool with_fraction) {
   Moment moment;
   moment.negative_fraction = in.take('-');
   std::size_t first_digits = 0, parts = 1;
+  const auto refuse = [&] {  // "-.5" is one for Time64
+    in.refuse("not a time of day", first_digits == 0 ? Refused::kTime : Refused::kSyntax);
+  };
   for (; is_digit(in.peek()); ++first_digits) {
-    if (first_digits == 3) in.refuse("not a time of day");
+    if (first_digits == 3) refuse();
     moment.seconds = moment.seconds * 10 + (*in.at++ - '0');
   }
   for (; parts < 3 && in.take(':'); ++parts) {
     const unsigned number = in.left() < 2 ? 1000 : two_digits(in.at);
-    if (number >= 1000) in.refuse("not a time of day");
+    if (number >= 1000) refuse();
     moment.seconds = moment.seconds * 60 + number;
     in.at += 2;
   }
-  if (first_digits == 0 || (first_digits == 3 && parts < 3)) in.refuse("not a time of day");
+  const bool fraction_alone = with_fraction && moment.negative_fraction && in.peek() == '.';
+  if ((first_digits == 0 && !fraction_alone) || (first_digits == 3 && parts < 3)) refuse();
   if (with_fraction) read_decimals(in, moment);
   return moment;
 }
@@ -70,7 +89,7 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
       second = two_digits(text + 17);
     }
     if ((with_time && left < 19) || month + day + hour + minute + second >= 1000) {
-      in.refuse("not a time");
+      in.refuse("not a time", Refused::kTime);
     }
     in.at += with_time ? 19 : 10;
     const bool real = month >= 1 && month <= 12 && day >= 1 && day <= 31;
@@ -80,8 +99,9 @@ Moment DateTimeReader::read_basic(JsonCursor& in, bool with_fraction) {
   } else {
     const bool negative = with_fraction && in.take('-');
     const char* digits = in.at;
-    moment.seconds = read_integer<std::int64_t>(in);
-    if (!is_digit(*digits) || (in.at - text < 5 && in.peek() != '.')) in.refuse("not a time");
+    moment.seconds = read_seconds(in);
+    if (!is_digit(*digits) || (in.at - text < 5 && in.peek() != '.'))
+      in.refuse("not a time", Refused::kTime);
     if (negative) moment.seconds = -moment.seconds;
     moment.negative_fraction = negative;
   }
@@ -144,7 +164,7 @@ CalendarDate read_date(JsonCursor& in) {
   const char* start = in.at;
   const auto refuse = [&] {
     in.at = start;
-    in.refuse("not a date");
+    in.refuse("not a date", Refused::kDate);
   };
   const auto digit = [&] {
     if (!is_digit(in.peek())) refuse();

@@ -47,7 +47,8 @@ std::int64_t read_exponent(JsonCursor& in) {
   }
   if (negative) number = -number;
   const bool fits = number == static_cast<std::int32_t>(number);
-  if (!fits || (sign && in.at == start)) in.refuse("not the exponent of a decimal");
+  if (!fits || (sign && in.at == start))
+    in.refuse("not the exponent of a decimal", Refused::kNumber);
   return number;
 }
 
@@ -70,7 +71,7 @@ DecimalText<T> read_decimal_text(JsonCursor& in, std::uint32_t most_digits) {
       leading = false;
       ++zeros;
       if (text.count + zeros > most_digits) {
-        if (!fraction) in.refuse("more digits than the decimal has");
+        if (!fraction) in.refuse("more digits than the decimal has", Refused::kRange);
         continue;  // cut off
       }
       text.count += zeros;
@@ -102,7 +103,7 @@ class DecimalWriter final : public FixedWidthWriter<T> {
     DecimalText<T> text = read_decimal_text<T>(in, precision_);
     if (text.count + text.exponent > std::int64_t{precision_} - scale_) {
       in.at = start;
-      in.refuse("too large for the decimal");
+      in.refuse("too large for the decimal", Refused::kRange);
     }
     std::int64_t shift = scale_ + text.exponent;
     for (; shift > 0; --shift) multiply_add(text.digits, 10, 0);

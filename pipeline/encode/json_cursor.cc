@@ -69,10 +69,15 @@ unsigned hex_digit(char c) {
   return 0xff;
 }
 
-void JsonCursor::refuse(std::string what) const { throw JsonRefusal{at, std::move(what)}; }
+void JsonCursor::refuse(std::string what, Refused code) const {
+  throw JsonRefusal{at, std::move(what), code};
+}
 
-void JsonCursor::refuse_expected(char c) const {
-  refuse(std::string("'") + c + "' is expected" + (done() ? ", not the end" : ""));
+void JsonCursor::refuse_expected(char c, Refused code) const {
+  const std::string what = c == '\n'   ? "the end of the line"
+                           : c == '\t' ? "a tab"
+                                       : std::string("'") + c + "'";
+  refuse(what + " is expected" + (done() ? ", not the end" : ""), code);
 }
 
 void JsonCursor::skip_more_space() {
@@ -93,7 +98,7 @@ void JsonCursor::skip_more_space() {
 }
 
 void JsonCursor::read_string(ColumnBytes& out) {
-  if (!take('"')) refuse("a string is expected");
+  if (!take('"')) refuse("a string is expected", Refused::kString);
   while (true) {
     out.ensure(left() + kBlock);
     const char* from = at;
@@ -105,7 +110,7 @@ void JsonCursor::read_string(ColumnBytes& out) {
       mask = copy_block(from, to);
     }
     if (mask != 0) from += first_of(mask);
-    if (from >= end) refuse("the string has no end");
+    if (from >= end) refuse("the string has no end", Refused::kString);
     out.advance(static_cast<std::size_t>(from - at));
     at = from + 1;
     if (*from == '"') return;
@@ -114,15 +119,25 @@ void JsonCursor::read_string(ColumnBytes& out) {
 }
 
 unsigned JsonCursor::read_hex4() {
-  if (left() < 4) refuse("four digits are expected behind \\u");
+  if (left() < 4) {
+    // The newline behind a message is a digit to ClickHouse.
+    refuse("four digits are expected behind \\u",
+           left() == 3 ? Refused::kString : Refused::kEscape);
+  }
   unsigned code = 0;
   for (int i = 0; i < 4; ++i) code = code * 16 + hex_digit(*at++);
   return code & 0xffff;
 }
 
+void JsonCursor::refuse_surrogate(const char* what) const {
+  refuse(std::string(what) +
+             "; with input_format_json_throw_on_bad_escape_sequence=0 it stays as it is written",
+         Refused::kEscape);
+}
+
 // Behind the backslash. A letter that means nothing stands for itself.
 void JsonCursor::read_escape(ColumnBytes& out) {
-  if (done()) refuse("the string has no end");
+  if (done()) refuse("the string has no end", Refused::kEscape);
   const char c = *at++;
   switch (c) {
     case 'b':
@@ -142,10 +157,11 @@ void JsonCursor::read_escape(ColumnBytes& out) {
   }
   unsigned code = read_hex4();
   if (code >= 0xd800 && code <= 0xdbff) {
-    if (left() < 2 || at[0] != '\\' || at[1] != 'u') refuse("half of a surrogate pair is missing");
+    if (left() < 2 || at[0] != '\\' || at[1] != 'u')
+      refuse_surrogate("the second half of a surrogate pair is missing");
     at += 2;
     const unsigned second = read_hex4();
-    if (second < 0xdc00 || second > 0xdfff) refuse("not a surrogate pair");
+    if (second < 0xdc00 || second > 0xdfff) refuse_surrogate("not a surrogate pair");
     code = 0x10000 + (code - 0xd800) * 0x400 + (second - 0xdc00);
   }
   append_utf8(code, out);
@@ -162,7 +178,7 @@ void JsonCursor::skip_string() {
       mask = copy_block(from, nullptr);
     }
     if (mask != 0) from += first_of(mask);
-    if (from >= end) refuse("the string has no end");
+    if (from >= end) refuse("the string has no end", Refused::kString);
     at = from + 1;
     if (*from == '"') return;
     read_escape(ignored);
@@ -175,7 +191,7 @@ bool JsonCursor::skip_number() {
 }
 
 void JsonCursor::skip_value(unsigned depth) {
-  if (depth > kMaxDepth) refuse("too deep");
+  if (depth > kMaxDepth) refuse("too deep", Refused::kDepth);
   switch (peek()) {
     case '"':
       return skip_string();
@@ -194,7 +210,7 @@ void JsonCursor::skip_value(unsigned depth) {
   }
   const char c = peek();
   const bool number = (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.';
-  if (!number || !skip_number()) refuse("no JSON value stands here");
+  if (!number || !skip_number()) refuse("no JSON value stands here", Refused::kData);
 }
 
 void JsonCursor::skip_elements(unsigned depth) {
@@ -205,7 +221,7 @@ void JsonCursor::skip_elements(unsigned depth) {
     skip_value(depth + 1);
     skip_space();
     if (take(']')) return;
-    if (!take(',')) refuse("',' or ']' is expected");
+    if (!take(',')) refuse("',' or ']' is expected", Refused::kData);
     skip_space();
   }
 }
@@ -217,13 +233,13 @@ void JsonCursor::skip_members(unsigned depth) {
   while (peek() == '"') {
     skip_string();
     skip_space();
-    expect(':');
+    expect(':', Refused::kData);
     skip_space();
     skip_value(depth + 1);
     skip_space();
     if (take(',')) skip_space();
   }
-  expect('}');
+  expect('}', Refused::kData);
 }
 
 void JsonCursor::skip_balanced() {
@@ -242,7 +258,7 @@ void JsonCursor::skip_balanced() {
       return;
     }
   }
-  refuse(open == '{' ? "the object has no end" : "the array has no end");
+  refuse(open == '{' ? "the object has no end" : "the array has no end", Refused::kData);
 }
 
 }  // namespace millrace

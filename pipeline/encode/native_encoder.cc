@@ -65,7 +65,7 @@ std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
   missed_.clear();
   row_of_message_ = 0;
   reading_ = nullptr;
-  unknown_field_ = false;
+  unknown_field_.clear();
   if (!columns_json.empty()) columns_json_.assign(columns_json).append(kReadAhead, '\0');
   JsonCursor in(payload);
   try {
@@ -75,6 +75,7 @@ std::optional<EncodeFailure> NativeEncoder::add(std::string_view payload,
     EncodeFailure failure;
     failure.row = row_of_message_;
     failure.reason = refusal.what;
+    failure.code = static_cast<int>(refusal.code);
     failure.unknown_field = unknown_field_;
     if (reading_ != nullptr) {
       failure.column = reading_->column->name;
@@ -118,7 +119,7 @@ void NativeEncoder::read_json_objects(JsonCursor& in, std::string_view columns_j
     in.skip_space();
   }
   if (in.take(';')) in.skip_space();
-  if (!in.done()) in.refuse("something stands behind the rows");
+  if (!in.done()) in.refuse("something stands behind the rows", Refused::kSyntax);
 }
 
 void NativeEncoder::read_row(JsonCursor& in, std::string_view columns_json) {
@@ -146,7 +147,9 @@ void NativeEncoder::read_fields(JsonCursor& in, bool object) {
     in.skip_space();
     if (object ? in.take('}') : in.done()) return;
     if (!first) {
-      in.expect(',');
+      if (!in.take(',')) {
+        in.refuse_expected(',', in.done() ? Refused::kEnd : Refused::kSyntax);
+      }
       in.skip_space();
     }
     read_field(in);
@@ -164,7 +167,8 @@ void NativeEncoder::read_field(JsonCursor& in) {
   if (field == nullptr || !field->key.take(in)) field = find(in);
   in.skip_space();
   if (field == nullptr) return in.skip_value();
-  if (field->seen == serial_) in.refuse("the field " + field->column->name + " comes twice");
+  if (field->seen == serial_)
+    in.refuse("the field " + field->column->name + " comes twice", Refused::kData);
   field->seen = serial_;
   ++seen_;
   last_ = field;
@@ -203,10 +207,16 @@ NativeEncoder::Field* NativeEncoder::find(JsonCursor& in) {
     skipped_fields_ = true;
     return nullptr;
   }
-  unknown_field_ = alike == 0;
   in.at = start;
-  in.refuse((alike == 0 ? "the table has no column " : "more than one column is like ") +
-            std::string(name));
+  if (alike > 0) {
+    in.refuse("more than one column is like " + std::string(name), Refused::kData);
+  }
+  unknown_field_ = name;
+  const std::string_view kind = plan_->computed_kind(name);
+  const auto what = kind.empty() ? "the table has no column " + unknown_field_
+                                 : unknown_field_ + " is a column that no insert can set (" +
+                                       std::string(kind) + ")";
+  in.refuse(what, Refused::kData);
 }
 
 void NativeEncoder::append_missing(Field& field) {
@@ -229,7 +239,8 @@ void NativeEncoder::check_nested(JsonCursor& in) {
     for (const std::size_t column : columns) {
       if (writers_[column]->elements(rows_ - 1) == size) continue;
       reading_ = &fields_[column];
-      in.refuse("its array is not as long as that of " + fields_[columns.front()].column->name);
+      in.refuse("its array is not as long as that of " + fields_[columns.front()].column->name,
+                Refused::kNestedSizes);
     }
   }
 }
@@ -280,6 +291,7 @@ NativeBlock NativeEncoder::finish() {
 void NativeEncoder::add_column_for_empty_rows(std::vector<const Field*>& sent) const {
   for (const Field& field : fields_) {
     if (field.column->has_default && field.column->default_json.empty()) continue;
+    if (field.column->ephemeral) continue;
     sent.push_back(&field);
     return;
   }

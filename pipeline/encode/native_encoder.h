@@ -31,8 +31,9 @@ struct EncodeFailure {
   std::string column;   // empty: between fields, or outside of a row
   std::string type;     // the column's
   std::string reason;
-  std::size_t position = 0;    // byte of the message
-  bool unknown_field = false;  // the table has no column of that name
+  int code = 0;               // ClickHouse's for it
+  std::size_t position = 0;   // byte of the message
+  std::string unknown_field;  // the table has no column of this name that could be inserted into
 };
 
 struct NativeBlock {
@@ -113,7 +114,9 @@ class NativeEncoder {
   // TSV and CSV, text_rows.cc.
   void read_text_rows(JsonCursor& in);
   enum class Behind { kNothing, kBlanks };
-  void read_text_value(Field& field, std::string_view text, Behind behind);
+  // `if_more`: the code if the text goes on behind the value.
+  void read_text_value(Field& field, std::string_view text, Behind behind,
+                       Refused if_more = Refused::kSyntax);
   void read_unescaped(Field& field, const char* place);
   void append_null(Field& field, JsonCursor& in);
   void append_empty(Field& field, JsonCursor& in);
@@ -121,6 +124,7 @@ class NativeEncoder {
   void read_tab_field(Field& field, JsonCursor& in);
   void read_comma_row(JsonCursor& in);
   void read_comma_field(Field& field, JsonCursor& in, bool last);
+  void read_bare_field(Field& field, std::string_view text, bool last);
   void read_quoted_field(Field& field, JsonCursor& in);
   void add_column_for_empty_rows(std::vector<const Field*>& sent) const;
   void roll_back(std::size_t rows);
@@ -140,7 +144,7 @@ class NativeEncoder {
   std::size_t seen_ = 0, row_of_message_ = 0;
   Field* last_ = nullptr;  // the field before this one
   const Field* reading_ = nullptr;
-  bool unknown_field_ = false;   // of the message in hand, refused for it
+  std::string unknown_field_;    // of the message in hand, refused for it
   bool skipped_fields_ = false;  // of the block
 };
 

@@ -160,6 +160,17 @@ std::string literal_as_json(std::string_view expression, std::string_view type) 
   return json;
 }
 
+bool is_whole_in_csv(std::string_view type, TimeForm form) {
+  const std::string_view base = without_wrappers(type);
+  return base.starts_with("Time") ||
+         (base.starts_with("DateTime") && form == TimeForm::kBestEffort);
+}
+
+// What DESCRIBE says of an EPHEMERAL column without an expression.
+bool is_default_of_type(std::string_view expression) {
+  return expression.empty() || expression.starts_with("defaultValueOfTypeName(");
+}
+
 bool has_no_strings(std::string_view type) {
   const auto is_ascii = [](char c) { return static_cast<unsigned char>(c) < 0x80; };
   return type.find("String") == type.npos && type.find("JSON") == type.npos &&
@@ -204,13 +215,19 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
     if (name == kNameMatching) plan->either_case_ = value == "auto";
   }
   for (const TableColumn& column : table) {
-    if (column.default_kind == "MATERIALIZED" || column.default_kind == "ALIAS") continue;
-    if (column.default_kind == "EPHEMERAL") {
-      return CannotEncode{column.name, "it is EPHEMERAL"};
+    if (column.default_kind == "MATERIALIZED" || column.default_kind == "ALIAS") {
+      plan->computed_[column.name] = column.default_kind;
+      continue;
     }
+    const bool ephemeral = column.default_kind == "EPHEMERAL";
+    // Rows without names have no value for it: as in an insert that names no columns.
+    if (ephemeral && context.format != RowFormat::kJsonObjects) continue;
     try {
       const ColumnWriterPtr writer = make_type_writer(column.type, plan->types_);
       Column planned{column.name, column.type, column.default_kind == "DEFAULT"};
+      if (ephemeral) planned.has_default = !is_default_of_type(column.default_expression);
+      planned.ephemeral = ephemeral;
+      planned.whole_in_csv = is_whole_in_csv(column.type, plan->types_.time_form);
       planned.takes_null = writer->takes_null();
       planned.text_form = writer->text_form();
       if (planned.has_default) {
@@ -226,6 +243,11 @@ std::variant<std::shared_ptr<const NativePlan>, CannotEncode> NativePlan::make(
   plan->skip_mark_ = has_no_strings(plan->columns_.front().type);
   plan->find_nested();
   return std::shared_ptr<const NativePlan>(std::move(plan));
+}
+
+std::string_view NativePlan::computed_kind(std::string_view name) const {
+  const auto found = computed_.find(name);
+  return found == computed_.end() ? std::string_view() : found->second;
 }
 
 void NativePlan::find_nested() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,6 +51,9 @@ class NativePlan {
     std::string default_json{};
     bool takes_null = false;
     TextForm text_form = TextForm::kQuotable;
+    bool ephemeral = false;
+    // A field of CSV without quotes is looked at when it is whole: what it is refused with.
+    bool whole_in_csv = false;
   };
 
   static std::variant<std::shared_ptr<const NativePlan>, CannotEncode> make(
@@ -59,6 +63,9 @@ class NativePlan {
   const std::vector<Column>& columns() const noexcept { return columns_; }
   // Arrays of one Nested have as many elements as each other: their columns.
   const std::vector<std::vector<std::size_t>>& nested() const noexcept { return nested_; }
+  // What else of that name the table has, which no insert can set: MATERIALIZED or ALIAS. Empty:
+  // nothing.
+  std::string_view computed_kind(std::string_view name) const;
   bool skips_unknown_fields() const noexcept { return skip_unknown_; }
   // As ClickHouse does where no text of the first column begins with one.
   bool skips_byte_order_mark() const noexcept { return skip_mark_; }
@@ -72,6 +79,7 @@ class NativePlan {
 
   std::vector<Column> columns_;
   std::vector<std::vector<std::size_t>> nested_;
+  std::map<std::string, std::string, std::less<>> computed_;
   TypeContext types_;
   RowFormat format_ = RowFormat::kJsonObjects;
   bool skip_unknown_ = false, skip_mark_ = false, either_case_ = false;

@@ -17,7 +17,10 @@ struct Float {
     T value;
     if (kPrecise ? read_float(in, value) : read_float_fast(in, value, kField)) return value;
     in.at = start;
-    in.refuse("not a floating point number");
+    while (in.peek() == '+' || in.peek() == '-') ++in.at;
+    const char lower = static_cast<char>(in.peek() | 0x20);  // "nul" and "infi" are misspelt words
+    in.refuse("not a floating point number",
+              lower == 'i' || lower == 'n' ? Refused::kSyntax : Refused::kNumber);
   }
 };
 template <bool kPrecise, bool kField>
@@ -44,8 +47,9 @@ struct Wide {
   Value operator()(JsonCursor& in) const {
     bool negative = false, sign = false, digits = false;
     for (char c = in.peek(); c == '+' || c == '-'; c = in.peek()) {
-      if (c == '-' && !kSigned) in.refuse("a negative number for an unsigned column");
-      if (sign) in.refuse("a number with two signs");
+      if (c == '-' && !kSigned)
+        in.refuse("a negative number for an unsigned column", Refused::kNumber);
+      if (sign) in.refuse("a number with two signs", Refused::kNumber);
       sign = true;
       negative = c == '-';
       ++in.at;
@@ -56,7 +60,7 @@ struct Wide {
       digits = true;
       ++in.at;
     }
-    if (sign && !digits) in.refuse("a sign without a number");
+    if (sign && !digits) in.refuse("a sign without a number", Refused::kNumber);
     if (negative) value.negate();
     return value;
   }
@@ -108,7 +112,7 @@ class BoolWriter final : public FixedWidthWriter<std::uint8_t> {
       case '1':
         return append(static_cast<std::uint8_t>(*in.at++ - '0'));
       default:
-        in.refuse("not true, false, 1 or 0");
+        in.refuse("not true, false, 1 or 0", Refused::kBool);
     }
   }
   void read_text(JsonCursor& in) override {
@@ -122,7 +126,7 @@ class BoolWriter final : public FixedWidthWriter<std::uint8_t> {
     for (const auto& [word, value] : kWords) {
       if (in.left() == word.size() && in.take_word(word)) return append(value);
     }
-    in.refuse("not true or false, nor another word for it");
+    in.refuse("not true or false, nor another word for it", Refused::kBool);
   }
   TextForm text_form() const override { return TextForm::kBare; }
 };

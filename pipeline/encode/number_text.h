@@ -71,15 +71,16 @@ template <class T>
 T read_integer(JsonCursor& in) {
   bool negative = false, sign = false;
   for (char c = in.peek(); c == '+' || c == '-'; c = in.peek()) {
-    if (c == '-' && std::is_unsigned_v<T>) in.refuse("a negative number for an unsigned column");
-    if (sign) in.refuse("a number with two signs");
+    if (c == '-' && std::is_unsigned_v<T>)
+      in.refuse("a negative number for an unsigned column", Refused::kNumber);
+    if (sign) in.refuse("a number with two signs", Refused::kNumber);
     sign = true;
     negative = c == '-';
     ++in.at;
   }
   unsigned digits = 0;
   const std::uint64_t value = read_digits(in, digits);
-  if (sign && digits == 0) in.refuse("a sign without a number");
+  if (sign && digits == 0) in.refuse("a sign without a number", Refused::kNumber);
   return static_cast<T>(negative ? 0 - value : value);
 }
 

@@ -34,11 +34,12 @@ class UuidWriter final : public FixedWidthWriter<Uuid> {
     const bool dashed = in.left() > 8 && in.at[8] == '-';
     std::array<std::uint64_t, 2> halves{};
     for (std::size_t digit = 0; digit < 32; ++digit) {
-      if (dashed && (digit == 8 || digit == 12 || digit == 16 || digit == 20)) in.expect('-');
+      if (dashed && (digit == 8 || digit == 12 || digit == 16 || digit == 20))
+        in.expect('-', Refused::kUuid);
       const int value = hex_value(in.peek());
       if (value < 0) {
         in.at = start;
-        in.refuse("not a UUID");
+        in.refuse("not a UUID", Refused::kUuid);
       }
       halves[digit / 16] = halves[digit / 16] << 4 | static_cast<std::uint64_t>(value);
       ++in.at;
@@ -71,14 +72,14 @@ class Ipv4Writer final : public FixedWidthWriter<std::uint32_t> {
   void read(JsonCursor& in) override {
     in.expect('"');
     read_text(in);
-    in.expect('"');
+    in.expect('"', Refused::kBehindValue);
   }
   void read_text(JsonCursor& in) override {
     const char* start = in.at;
     std::uint32_t address = 0;
     if (!read_ipv4(in, address)) {
       in.at = start;
-      in.refuse("not an IPv4 address");
+      in.refuse("not an IPv4 address", Refused::kIpv4);
     }
     append(address);
   }
@@ -139,7 +140,7 @@ class Ipv6Reader {
         return in_.peek() != '.' || read_tail(group);
       }
       group = in_.at;
-      if (!read_group()) return true;
+      if (!read_group()) return in_.peek() != '.';
     }
     return true;
   }
@@ -181,14 +182,14 @@ class Ipv6Writer final : public FixedWidthWriter<Ipv6> {
   void read(JsonCursor& in) override {
     in.expect('"');
     read_text(in);
-    in.expect('"');
+    in.expect('"', Refused::kBehindValue);
   }
   void read_text(JsonCursor& in) override {
     const char* start = in.at;
     Ipv6 address{};
     if (!Ipv6Reader(in).read(address)) {
       in.at = start;
-      in.refuse("not an IPv6 address");
+      in.refuse("not an IPv6 address", Refused::kIpv6);
     }
     append(address);
   }
@@ -216,18 +217,20 @@ class EnumWriter final : public FixedWidthWriter<T> {
       return;
     }
     in.at = start;
-    in.refuse("not a value of the enumeration");
+    in.refuse("not a value of the enumeration", Refused::kEnum);
   }
   void read_text(JsonCursor& in) override {
     const std::string_view text(in.at, in.left());
-    if (!append_named(text) && !append_number_in(text)) in.refuse("not a value of the enumeration");
+    if (!append_named(text) && !append_number_in(text))
+      in.refuse("not a value of the enumeration", Refused::kEnum);
     in.at = in.end;
   }
   TextForm text_form() const override { return TextForm::kAny; }
   void append_default() override { this->append(default_); }
   // ClickHouse stores 0 even where no name has it, and then can't show the row any more.
   void append_for_null(JsonCursor& in) override {
-    if (!append_number(0)) in.refuse("null, and no name of the enumeration has number 0");
+    if (!append_number(0))
+      in.refuse("null, and no name of the enumeration has number 0", Refused::kEnum);
   }
 
  private:

@@ -109,7 +109,7 @@ class StringWriter : public ColumnWriter {
 
 class JsonWriter final : public StringWriter {
   void read(JsonCursor& in) override {
-    if (in.peek() != '{') in.refuse("an object is expected");
+    if (in.peek() != '{') in.refuse("an object is expected", Refused::kData);
     const char* start = in.at;
     in.skip_value();
     append_text({start, static_cast<std::size_t>(in.at - start)});
@@ -152,7 +152,8 @@ class FixedStringWriter final : public ColumnWriter {
   void fill_up(std::size_t size, JsonCursor& in, const char* start) {
     if (size > width_) {
       in.at = start;
-      in.refuse("the string is longer than " + std::to_string(width_) + " bytes");
+      in.refuse("the string is longer than " + std::to_string(width_) + " bytes",
+                Refused::kLongString);
     }
     data_.append_zeros(width_ - size);
   }

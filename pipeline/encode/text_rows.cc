@@ -64,7 +64,7 @@ void unescape_tab_field(JsonCursor& in, ColumnBytes& out) {
       append_escaped(c, out);
       continue;
     }
-    if (in.done()) in.refuse("two digits are expected behind \\x");
+    if (in.done()) in.refuse("two digits are expected behind \\x", Refused::kEscape);
     const unsigned high = hex_digit(*in.at++), low = hex_digit(in.done() ? '\n' : *in.at);
     out.append_value(static_cast<char>(high * 16 + low));
     if (in.done()) return;
@@ -113,11 +113,12 @@ void NativeEncoder::read_text_rows(JsonCursor& in) {
 }
 
 // The value that `text` is the whole of.
-void NativeEncoder::read_text_value(Field& field, std::string_view text, Behind behind) {
+void NativeEncoder::read_text_value(Field& field, std::string_view text, Behind behind,
+                                    Refused if_more) {
   JsonCursor in(text);
   field.writer->read_text(in);
   if (behind == Behind::kBlanks) skip_blanks(in);
-  if (!in.done()) in.refuse("the value ends before its field does");
+  if (!in.done()) in.refuse("the value ends before its field does", if_more);
 }
 
 // The same with what is in unescaped_, for a field that begins at `place`.
@@ -157,7 +158,7 @@ void NativeEncoder::read_tab_row(JsonCursor& in) {
     reading_ = nullptr;
   }
   if (row_of_message_ == 0 && (in.peek() == '\r' || (in.at > start && in.at[-1] == '\r'))) {
-    in.refuse("the line ends in a carriage return");
+    in.refuse("the line ends in a carriage return", Refused::kData);
   }
   if (!in.done()) in.expect('\n');
 }
@@ -166,7 +167,13 @@ void NativeEncoder::read_tab_field(Field& field, JsonCursor& in) {
   const char* start = in.at;
   const char* stop = find_first_of(start, in.end, '\t', '\n', '\\');
   if (stop == in.end || *stop != '\\') {
-    read_text_value(field, between(start, stop), Behind::kNothing);
+    try {
+      read_text_value(field, between(start, stop), Behind::kNothing);
+    } catch (JsonRefusal& refusal) {
+      const bool ends_in_return = row_of_message_ == 0 && stop > start && stop[-1] == '\r';
+      if (ends_in_return && refusal.code == Refused::kSyntax) refusal.code = Refused::kData;
+      throw;
+    }
     in.at = stop;
     return;
   }
@@ -177,8 +184,9 @@ void NativeEncoder::read_tab_field(Field& field, JsonCursor& in) {
     return append_null(field, in);
   }
   if (field.column->text_form != TextForm::kAny) {
+    read_text_value(field, between(start, stop), Behind::kNothing);  // it may say more
     in.at = stop;
-    in.refuse("an escape in a value that has none");
+    in.refuse("an escape in a value that has none", Refused::kSyntax);
   }
   unescaped_.truncate(0);
   unescape_tab_field(in, unescaped_);
@@ -203,13 +211,14 @@ void NativeEncoder::read_comma_row(JsonCursor& in) {
   } else if (in.take('\r')) {
     if (!in.done()) in.expect('\n');
   } else if (!in.done()) {
-    in.refuse("the end of the line is expected");
+    in.refuse("the end of the line is expected", Refused::kData);
   }
 }
 
 void NativeEncoder::read_comma_field(Field& field, JsonCursor& in, bool last) {
   if (in.peek() == ',' || (last && ends_line(in))) return append_empty(field, in);
-  if (ends_line(in)) in.refuse("the row has fewer values than the table has columns");
+  if (ends_line(in))
+    in.refuse("the row has fewer values than the table has columns", Refused::kSyntax);
   const char* start = in.at;
   if (*start == '\\' && in.left() >= 2 && start[1] == 'N') {
     in.at += 2;
@@ -231,9 +240,21 @@ void NativeEncoder::read_comma_field(Field& field, JsonCursor& in, bool last) {
   if (form == TextForm::kAny) {
     read_text_value(field, without_blanks_behind(text), Behind::kNothing);
   } else {
-    read_text_value(field, text, form == TextForm::kBare ? Behind::kNothing : Behind::kBlanks);
+    read_bare_field(field, text, last);
   }
   in.at = stop;
+}
+
+void NativeEncoder::read_bare_field(Field& field, std::string_view text, bool last) {
+  const bool bare = field.column->text_form == TextForm::kBare;
+  try {
+    read_text_value(field, text, bare ? Behind::kNothing : Behind::kBlanks,
+                    last ? Refused::kData : Refused::kSyntax);
+  } catch (JsonRefusal& refusal) {
+    const bool more = refusal.code == Refused::kData || refusal.code == Refused::kSyntax;
+    if (more && field.column->whole_in_csv) refusal.code = Refused::kBehindValue;
+    throw;
+  }
 }
 
 void NativeEncoder::read_quoted_field(Field& field, JsonCursor& in) {
@@ -241,7 +262,7 @@ void NativeEncoder::read_quoted_field(Field& field, JsonCursor& in) {
   const char quote = *in.at++;
   const bool any = field.column->text_form == TextForm::kAny;
   const char* stop = std::find(in.at, in.end, quote);
-  if (stop == in.end && !any) in.refuse("the quoted value has no end");
+  if (stop == in.end && !any) in.refuse("the quoted value has no end", Refused::kSyntax);
   if (stop != in.end && (!any || stop + 1 == in.end || stop[1] != quote)) {
     read_text_value(field, between(in.at, stop), Behind::kNothing);
     in.at = stop + 1;

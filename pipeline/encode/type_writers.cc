@@ -76,8 +76,11 @@ ColumnWriterPtr make_tuple(const TypeName& type, std::string_view text,
     const std::string_view argument = type.arguments[i], element = type.element(i);
     std::string_view name = argument.substr(0, argument.size() - element.size());
     while (name.ends_with(' ')) name.remove_suffix(1);
-    if (name.starts_with('`')) refuse(text);  // escapes within; nobody has them
-    if (!name.empty()) names.emplace_back(name);
+    if (name.starts_with('`')) {
+      names.push_back(unquote_sql(name));
+    } else if (!name.empty()) {
+      names.emplace_back(name);
+    }
     elements.push_back(make_type_writer(element, context));
   }
   if (elements.empty() || (!names.empty() && names.size() != elements.size())) refuse(text);

@@ -69,8 +69,9 @@ std::map<std::string, WantedTable> wanted_tables(const Config& config) {
         table.delivery = pipeline.kafka.delivery;
       if (pipeline.columns.name_records()) table.rows = Rows::kCanBeLookedFor;
       const MetadataColumns& columns = pipeline.columns;
-      for (const std::string* column : {&columns.topic, &columns.partition, &columns.offset,
-                                        &columns.timestamp, &columns.key, &columns.headers})
+      for (const std::string* column :
+           {&columns.topic, &columns.partition, &columns.offset, &columns.timestamp, &columns.key,
+            &columns.headers, &columns.deleted})
         if (!column->empty()) table.columns.insert(*column);
     }
   }

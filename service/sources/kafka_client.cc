@@ -141,7 +141,8 @@ bool KafkaMessage::is_tombstone() const noexcept { return message_->payload == n
 Record KafkaMessage::record(Wants wants, std::vector<RecordHeader>& headers) const {
   Record record;
   record.offset = message_->offset;
-  if (message_->payload != nullptr) {
+  record.tombstone = is_tombstone();
+  if (!record.tombstone) {
     record.payload = {static_cast<const char*>(message_->payload), message_->len};
   }
   if (wants.key && message_->key != nullptr) {

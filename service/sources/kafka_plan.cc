@@ -35,7 +35,8 @@ std::optional<std::chrono::sys_seconds> first_named(
 
 std::string KafkaSession::config_hash(const TableTarget& target) const {
   const bool skip = options_.source.tombstones == Tombstones::kSkip;
-  return hash_text({target.config_hash(), skip ? "skip" : "empty"});
+  const bool row = tombstone_row(target.format) == "{}";  // of other formats it was so before
+  return hash_text({target.config_hash(), skip ? "skip" : row ? "row" : "empty"});
 }
 
 // A plan that was made under another configuration can't be carried out: then the lane stands.

@@ -200,7 +200,8 @@ bool KafkaSession::take(const KafkaMessage& message, SteadyTime now) {
   }
   KafkaMessage::Wants wants = partition->wants;
   wants.traceparent = lane.wants_traceparent();
-  const Record record = message.record(wants, headers_);
+  Record record = message.record(wants, headers_);
+  if (record.tombstone) record.payload = tombstone_row(lane.target().format).value_or("");
   switch (producer_.append(lane, record, now)) {
     case AppendResult::kAppended:
       return true;

@@ -92,11 +92,23 @@ void Differential::feed(const std::string& message, const std::string& sent,
   std::string why;
   const auto refusal = insert_text(sent.ends_with('\n') ? sent : sent + "\n", &why);
   if (failure) ++refused_;
-  if (failure.has_value() == refusal.has_value()) return;
+  if (failure.has_value() == refusal.has_value()) {
+    compare_codes(message, failure, refusal, why, differences);
+    return;
+  }
   differences.push_back(shown(message) +
                         (failure ? "\n  only we refuse: " + failure->column + ": " + failure->reason
                                  : "\n  only ClickHouse refuses: " + why));
   begin();  // the tables would differ
+}
+
+void Differential::compare_codes(const std::string& message,
+                                 const std::optional<EncodeFailure>& ours,
+                                 const std::optional<int>& theirs, const std::string& why,
+                                 std::vector<std::string>& differences) {
+  if (!ours || !theirs || ours->code == *theirs) return;
+  differences.push_back(shown(message) + "\n  another code: ours is " + std::to_string(ours->code) +
+                        ", " + ours->column + ": " + ours->reason + "\n  ClickHouse: " + why);
 }
 
 std::vector<std::string> Differential::feed_each(const std::vector<std::string>& messages) {
@@ -143,22 +155,23 @@ std::vector<std::string> Differential::feed_together(const std::vector<std::stri
   std::vector<std::string> differences;
   begin();
   std::string taken;
+  std::string why;
   for (const std::string& message : messages) {
-    if (!encode(message)) {
+    const auto failure = encode(message);
+    if (!failure) {
       taken.append(message).append("\n");
       continue;
     }
     ++refused_;
-    if (!insert_text(message + "\n")) {
-      differences.push_back(shown(message) + "\n  only we refuse");
+    const auto refusal = insert_text(message + "\n", &why);
+    compare_codes(message, failure, refusal, why, differences);
+    if (!refusal) {
+      differences.push_back(shown(message) + "\n  only we refuse: " + failure->column + ": " +
+                            failure->reason);
       client_.command("ALTER TABLE as_text DELETE WHERE 1");
     }
   }
-  std::string why;
-  if (insert_text(taken, &why)) {
-    differences.push_back("ClickHouse refuses what we take: " + why);
-    return differences;
-  }
+  if (insert_text(taken, &why)) return feed_each(messages);  // to see which
   insert_native(differences);
   compare(messages, differences);
   return differences;

@@ -1,6 +1,6 @@
 // The same rows twice into a real ClickHouse: as text for the server to read, and as Native by our
-// encoder. What one refuses the other must refuse, what one takes must be the same in both
-// tables.
+// encoder. What one refuses the other must refuse, with the same code; what one takes must be the
+// same in both tables.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +45,9 @@ class Differential {
   std::optional<EncodeFailure> encode(const std::string& message, std::string_view columns = {});
   void feed(const std::string& message, const std::string& sent, std::string_view columns,
             std::vector<std::string>& differences);
+  static void compare_codes(const std::string& message, const std::optional<EncodeFailure>& ours,
+                            const std::optional<int>& theirs, const std::string& why,
+                            std::vector<std::string>& differences);
   void insert_native(std::vector<std::string>& differences);
   void compare(const std::vector<std::string>& messages, std::vector<std::string>& differences);
   void begin();

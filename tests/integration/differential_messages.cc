@@ -218,6 +218,15 @@ std::vector<MessageCases> message_cases() {
         "{\"s\":\"" + std::string(16384, '\\') + "\"}",
         "{\"s\":" + std::string(900, '[') + std::string(900, ']') + "}",
         "{\"s\":" + std::string(5000, '[') + std::string(5000, ']') + "}"}},
+      // As OTLP writes logs: all times are nanoseconds, as text.
+      {"Timestamp DateTime64(9), ObservedTimestamp DateTime64(9), SeverityNumber UInt8, Body "
+       "String, "
+       "Attributes Map(LowCardinality(String), String)",
+       {R"({"Timestamp":"1717087559649123456","ObservedTimestamp":"1717087559649999999",)"
+        R"("SeverityNumber":9,"Body":"hello","Attributes":{"code":200,"retry":false,)"
+        R"("nested":{"a":[1,2]},"n":null}})",
+        R"({"Timestamp":"2024-05-30T16:45:59.649123456Z","ObservedTimestamp":1717087559649999999,)"
+        R"("SeverityNumber":"17","Body":{"msg":"structured","code":5},"Attributes":null})"}},
       {"a UInt8, m UInt8 MATERIALIZED a + 1, b UInt8 ALIAS a",
        {R"({"a":1})", R"({"a":1,"m":5})", R"({"b":5,"a":1})"}},
       {"a UInt8, b UInt8 DEFAULT a + 1, c String DEFAULT 'it\\'s', d Nullable(Int8) DEFAULT NULL, "

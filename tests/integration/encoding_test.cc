@@ -74,6 +74,98 @@ TEST_F(EncodingTest, ATableThatCanNotBeEncodedForGetsItsMessagesAsTheyAre) {
   EXPECT_EQ(millrace->stop(), 0);
 }
 
+// A DEFAULT that is made of an EPHEMERAL column: the insert must name that.
+TEST_F(EncodingTest, EphemeralColumnsAreInserted) {
+  const std::string columns =
+      " (id UInt32, a String EPHEMERAL, b DateTime64(3, 'UTC') DEFAULT "
+      "parseDateTime64BestEffortOrZero(a, 3, 'UTC')";
+  clickhouse().query("CREATE TABLE " + name() + columns + ") ENGINE = MergeTree ORDER BY id");
+  const auto millrace = start("millrace");
+  kafka().produce_texts(name(), {R"({"id":1,"a":"2023-06-15T09:35:00.000+03:00"})",
+                                 R"({"id":2,"a":"2023-06-15T10:35:00.000+03:00"})"});
+  expect_value("arraySort(groupArray(toString(b)))",
+               "['2023-06-15 06:35:00.000','2023-06-15 07:35:00.000']");
+  EXPECT_GE(blocks(*millrace, "Native").value_or(0), 1);
+  EXPECT_EQ(blocks(*millrace, "JSONEachRow").value_or(0), 0);
+  // As text, too.
+  clickhouse().query("ALTER TABLE " + name() + " ADD COLUMN v Variant(UInt64, String)");
+  kafka().produce_texts(name(), {R"({"id":3,"a":"2023-06-15T11:35:00.000+03:00","v":5})"});
+  expect_value("any(toString(b)) FILTER (WHERE id = 3)", "2023-06-15 08:35:00.000");
+  EXPECT_GE(blocks(*millrace, "JSONEachRow").value_or(0), 1);
+  EXPECT_EQ(millrace->metric("millrace_dead_letters_total").value_or(0), 0);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
+// The envelope of Debezium: DESCRIBE quotes the names of elements that are keywords.
+TEST_F(EncodingTest, QuotedNamesOfTupleElementsAreEncoded) {
+  clickhouse().query("CREATE TABLE " + name() +
+                     " (after Tuple(id Int64, day Nullable(Date32)), source Tuple(`table` "
+                     "LowCardinality(String), lsn Nullable(Int64), `it's a ``name``` UInt8), op "
+                     "LowCardinality(String)) ENGINE = MergeTree ORDER BY op");
+  const auto millrace = start("millrace");
+  kafka().produce_texts(
+      name(), {R"({"after":{"id":1111,"day":19776},"source":{"version":"2.3.1","table":"tickets",)"
+               R"("lsn":25069631224,"it's a `name`":7},"op":"c"})",
+               R"({"after":null,"source":{"lsn":null,"table":"seats"},"op":"d"})"});
+  expect_value(
+      "arrayReverseSort(groupArray(tuple(after.id, after.day, source.table, source.lsn, source.3, "
+      "op)))",
+      "[(1111,'2024-02-23','tickets',25069631224,7,'c'),(0,NULL,'seats',NULL,0,'d')]");
+  EXPECT_GE(blocks(*millrace, "Native").value_or(0), 1);
+  EXPECT_EQ(blocks(*millrace, "JSONEachRow").value_or(0), 0);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
+TEST_F(EncodingTest, AFieldWithoutAColumnIsNamedWithItsRecordAndWhatToDo) {
+  clickhouse().query("CREATE TABLE " + name() +
+                     " (id UInt64, m UInt64 MATERIALIZED id + 1) ENGINE = MergeTree ORDER BY id");
+  const auto millrace = start("millrace");
+  std::vector<std::string> messages;
+  for (int n = 0; n < 20; ++n) messages.push_back("{\"id\":" + std::to_string(n) + "}");
+  messages.emplace_back(R"({"id":20,"new_field":1})");
+  kafka().produce_texts(name(), messages);
+  const auto says = [&](const std::string& what) {
+    return eventually([&] { return millrace->log().find(what) != std::string::npos; }, kPatience,
+                      what);
+  };
+  EXPECT_TRUE(says("record at offset 20 of " + name() + "/0: the table has no column new_field"));
+  EXPECT_TRUE(says("ALTER TABLE " + name() + " ADD COLUMN new_field"));
+  EXPECT_TRUE(says("input_format_skip_unknown_fields: 1"));
+  EXPECT_TRUE(says("clickhouse.dispositions: {117: dead_letter}"));
+  clickhouse().query("ALTER TABLE " + name() + " ADD COLUMN new_field UInt8");
+  expect_value("count()", "21");
+  kafka().produce_texts(name(), {R"({"id":21,"m":5})"});
+  EXPECT_TRUE(says("record at offset 21 of " + name() +
+                   "/0: m is a column that no insert can set (MATERIALIZED)"));
+  millrace->kill9();
+}
+
+// With ClickHouse's own codes, which dispositions go by.
+TEST_F(EncodingTest, RefusedEscapesHaveClickHousesCodes) {
+  clickhouse().query("CREATE TABLE " + name() +
+                     " (id UInt64, s String, m Map(String, String)) ENGINE = MergeTree ORDER BY "
+                     "id");
+  const auto millrace = start("millrace");
+  kafka().produce_texts(
+      name(), {R"({"id":1,"s":"cut off \ud83d"})", R"({"id":2,"s":"ok","m":{"k":"\udce4"}})",
+               R"({"id":4,"s":"\u00"})", R"({"id":6,"s":"\ud83d\ude00 fine"})"});
+  expect_value("arraySort(groupArray(id))", "[2,6]");
+  EXPECT_TRUE(eventually(
+      [&] {
+        return clickhouse().query(
+                   "SELECT groupArray((offset, code)) FROM (SELECT offset, code "
+                   "FROM millrace_dead_letters WHERE topic = '" +
+                   name() + "' ORDER BY offset)") == "[(0,25),(2,26)]";
+      },
+      kPatience, "two dead letters"));
+  EXPECT_EQ(
+      clickhouse().number("SELECT count() FROM millrace_dead_letters WHERE topic = '" + name() +
+                          "' AND message LIKE "
+                          "'%input_format_json_throw_on_bad_escape_sequence%'"),
+      1u);
+  EXPECT_EQ(millrace->stop(), 0);
+}
+
 TEST_F(EncodingTest, RowsOfTextFormatsAreEncodedToo) {
   clickhouse().query("CREATE TABLE " + name() +
                      " (n UInt64, s String, d Nullable(Date)) ENGINE = MergeTree ORDER BY n");

@@ -154,6 +154,37 @@ TEST_F(RoutingTest, TombstonesBecomeRowsWhenAskedFor) {
   EXPECT_EQ(millrace.stop(), 0);
 }
 
+// A change log: the last row of a key says whether it is deleted.
+TEST_F(RoutingTest, TombstonesOfJsonAreRowsOfTheColumnsThatSayDeleted) {
+  kafka().create_topic(name(), 1);
+  for (const std::string encoding : {"native", "as_is"}) {
+    int sent = 0;
+    kafka().produce(name(), [&](KafkaMessage& message) {
+      message.key = sent == 1 ? "u2" : "u1";
+      if (sent < 2) message.payload = R"({"name":"a"})";
+      return sent++ < 3;
+    });
+    const std::string table = name() + "_" + encoding;
+    clickhouse().query("CREATE TABLE " + table +
+                       " (k String, name String, off UInt64, deleted UInt8) ENGINE = "
+                       "ReplacingMergeTree(off, deleted) ORDER BY k");
+    Millrace millrace(
+        folder(encoding),
+        clickhouse_yaml("insert_settings: {optimize_on_insert: 0}") +
+            pipelines_yaml("tombstones: empty_payload",
+                           "tables: {" + name() + ": " + table + "}, encoding: " + encoding +
+                               ", columns: {key: k, offset: off, deleted: deleted}"));
+    millrace.start();
+    ASSERT_TRUE(has_rows(table, 3)) << encoding;
+    EXPECT_EQ(clickhouse().query("SELECT k, name, deleted FROM " + table + " ORDER BY off"),
+              "u1\ta\t0\nu2\ta\t0\nu1\t\t1");
+    EXPECT_EQ(clickhouse().query("SELECT k FROM " + table + " FINAL"), "u2");
+    EXPECT_EQ(millrace.metric("millrace_tombstones_total"), 1);
+    EXPECT_EQ(millrace.metric("millrace_inserted_rows_total"), 3);
+    EXPECT_EQ(millrace.stop(), 0);
+  }
+}
+
 TEST_F(RoutingTest, MessagesOfSeveralRows) {
   create_table(name());
   kafka().create_topic(name(), 1);

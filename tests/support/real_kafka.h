@@ -50,7 +50,7 @@ class RealKafka {
   void kill9();
   void freeze();  // SIGSTOP: it takes connections and answers nothing
   void thaw();
-  void stop();    // SIGTERM, and waits for the end
+  void stop();  // SIGTERM, and waits for the end
   std::string brokers() const { return "127.0.0.1:" + std::to_string(port_); }
 
   // Lines of server.properties, `message.max.bytes=20000000` say. Before it is started.

@@ -17,8 +17,8 @@ int main(int argc, char** argv) {
                                  .fmt = "CSVWithNames"});
 
   // Names of tables and columns are parameters, too.
-  std::cout << client.command("SELECT count() FROM {table:Identifier}",
-                              {.parameters = {{"table", "system.one"}}})
+  std::cout << client.command("SELECT count() FROM {db:Identifier}.{table:Identifier}",
+                              {.parameters = {{"db", "system"}, {"table", "one"}}})
             << "\n";
 
   QuerySummary summary;

@@ -124,7 +124,11 @@ TEST(EncoderTest, TimestampsFromTheEpochToTheLastYearOfFourDigits) {
   EXPECT_EQ(timestamp(0), "{\"t\":\"1970-01-01T00:00:00.000Z\"}\n");
   EXPECT_EQ(timestamp(951'827'696'789), "{\"t\":\"2000-02-29T12:34:56.789Z\"}\n");
   EXPECT_EQ(timestamp(253'402'300'799'999), "{\"t\":\"9999-12-31T23:59:59.999Z\"}\n");
-  EXPECT_EQ(timestamp(253'402'300'800'000), "{\"t\":null}\n");
+  // Beyond the year 9999: what ClickHouse shows of such a number of milliseconds.
+  EXPECT_EQ(timestamp(253'402'300'800'000), "{\"t\":\"9999-12-31T23:59:59.000Z\"}\n");
+  EXPECT_EQ(timestamp(1'717'087'559'649'123), "{\"t\":\"9999-12-31T23:59:59.123Z\"}\n");
+  EXPECT_EQ(timestamp(std::numeric_limits<std::int64_t>::max()),
+            "{\"t\":\"9999-12-31T23:59:59.807Z\"}\n");
 }
 
 TEST(EncoderTest, RecordsOfABlockDoNotLeakIntoEachOther) {

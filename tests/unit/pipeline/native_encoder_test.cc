@@ -98,6 +98,43 @@ TEST_F(NativeEncoderTest, SaysWhereAndWhyAMessageFails) {
   EXPECT_EQ(encoder_.rows(), 0u);
 }
 
+TEST(NativeEncoderColumns, AFieldThatNoInsertCanSetIsSaidToBeOne) {
+  NativeEncoder encoder(plan_of({{"a", "UInt8", "", ""},
+                                 {"m", "UInt8", "MATERIALIZED", "a + 1"},
+                                 {"l", "UInt8", "ALIAS", "a"}}));
+  const auto failure_of = [&](std::string text) {
+    text.append(kReadAhead, '"');
+    return encoder.add({text.data(), text.size() - kReadAhead}).value();
+  };
+  EXPECT_EQ(failure_of(R"({"a":1,"z":2})").reason, "the table has no column z");
+  EXPECT_EQ(failure_of(R"({"a":1,"m":2})").reason,
+            "m is a column that no insert can set (MATERIALIZED)");
+  EXPECT_EQ(failure_of(R"({"a":1,"l":2})").reason, "l is a column that no insert can set (ALIAS)");
+  EXPECT_EQ(failure_of(R"({"a":1,"l":2})").unknown_field, "l");
+  EXPECT_EQ(failure_of(R"({"a":1,"l":2})").code, 117);
+}
+
+TEST(NativeEncoderColumns, EphemeralOnesAreNamedWhereRowsHaveThem) {
+  const std::vector<TableColumn> table = {
+      {"id", "UInt8", "", ""},
+      {"a", "String", "EPHEMERAL", "defaultValueOfTypeName('String')"},
+      {"c", "String", "EPHEMERAL", "concat('x', 'y')"},
+      {"b", "String", "DEFAULT", "upper(a)"}};
+  NativeEncoder encoder(plan_of(table));
+  const auto add = [&](std::string text) {
+    text.append(kReadAhead, '"');
+    return encoder.add({text.data(), text.size() - kReadAhead});
+  };
+  EXPECT_FALSE(add(R"({"id":1,"a":"x"})"));
+  EXPECT_FALSE(add(R"({"id":2})"));  // as if it were ''
+  EXPECT_THAT(encoder.finish().columns, ElementsAre("id", "a"));
+  EXPECT_FALSE(add(R"({"id":3,"c":"z"})"));
+  EXPECT_EQ(encoder.finish().cannot->column, "c") << "in some rows it is an expression";
+  encoder.clear();
+  EXPECT_FALSE(add("{}"));
+  EXPECT_THAT(encoder.finish().columns, ElementsAre("id"));
+}
+
 TEST_F(NativeEncoderTest, NothingIsReadBehindTheMessage) {
   // What follows would complete each of them.
   EXPECT_TRUE(add(R"({"s":"abc)"));

@@ -48,8 +48,7 @@ TEST(NativePlan, KnowsTypesAndAnyNestingOfThem) {
                            "Tuple(UInt8, String)",
                            "Tuple(a UInt8, b Tuple(c Array(String), d DateTime64(3, 'UTC')))",
                            "Array(Tuple(x UInt8, `y z` String))"}) {
-    const bool wanted = std::string(type).find('`') == std::string::npos;
-    EXPECT_EQ(can(type), wanted) << type;
+    EXPECT_TRUE(can(type)) << type;
   }
 }
 
@@ -61,7 +60,6 @@ TEST(NativePlan, NamesTheColumnThatIsInTheWay) {
     EXPECT_EQ(cannot.column, "x") << type;
     EXPECT_THAT(cannot.reason, HasSubstr("left to ClickHouse")) << type;
   }
-  EXPECT_EQ(refusal({{"e", "UInt8", "EPHEMERAL", ""}}).column, "e");
   EXPECT_THAT(refusal({{"t", "DateTime('Mars/Olympus')", "", ""}}).reason,
               HasSubstr("Mars/Olympus"));
   EXPECT_THAT(refusal({{"t", "DateTime", "", ""}}, {}, "../etc/passwd").reason,

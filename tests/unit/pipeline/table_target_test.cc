@@ -42,6 +42,15 @@ TEST(TableTargetTest, MetadataColumnsNeedJsonRows) {
   EXPECT_EQ(target.layout().budget_factor, 2u);
 }
 
+TEST(TableTargetTest, ARecordWithoutAValueIsARowWhereAnEmptyMessageIsOne) {
+  EXPECT_EQ(tombstone_row("JSONEachRow"), "{}");
+  EXPECT_EQ(tombstone_row("NDJSON"), "{}");
+  EXPECT_EQ(tombstone_row("CSV"), "");
+  for (const char* format : {"JSONCompactEachRow", "RowBinary", "Protobuf"}) {
+    EXPECT_FALSE(tombstone_row(format)) << format;
+  }
+}
+
 TEST(TableTargetTest, OnlyWhatBecomesAColumnIsKept) {
   TableTarget target;
   target.columns.key = "_key";

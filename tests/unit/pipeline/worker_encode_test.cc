@@ -139,7 +139,7 @@ TEST_F(WorkerEncodeTest, ARowThatDoesNotFitIsADeadLetterAloneAndNothingIsAsked) 
   EXPECT_EQ(script_->sent()[0].token, "g/t/0/inc/0-4") << "whoever builds it again has the same";
   ASSERT_EQ(letters_->letters.size(), 2u);
   EXPECT_EQ(letters_->letters[0].offset, 1);
-  EXPECT_EQ(letters_->letters[0].code, 72);
+  EXPECT_EQ(letters_->letters[0].code, 27);
   EXPECT_THAT(letters_->letters[0].message, HasSubstr("column n"));
   EXPECT_THAT(letters_->letters[0].message, HasSubstr("at byte"));
   EXPECT_EQ(letters_->letters[1].offset, 3);

@@ -201,9 +201,12 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         BadPair{"ColumnsOfCsv", minimal("    format: CSV\n    columns: {offset: _offset}\n"),
                 "m.yaml:8: pipelines[0]: format CSV: columns from the record's topic, partition, "
-                "offset, timestamp, key or headers need format JSONEachRow"},
+                "offset, timestamp, key, headers or lack of a value need format JSONEachRow"},
         BadPair{"ColumnTwice", minimal("    columns: {offset: c, key: c}\n"),
                 "m.yaml:7: pipelines[0].columns.key: column \"c\" is taken by columns.offset"},
+        BadPair{"DeletedOfNothing", minimal("    columns: {deleted: d}\n"),
+                "m.yaml:7: pipelines[0].columns.deleted: needs source.kafka.tombstones: "
+                "empty_payload; else such messages are skipped"},
         BadPair{"TableOfUnreadTopic", minimal("    tables: {evnets: t}\n"),
                 "m.yaml:7: pipelines[0].tables.evnets: source.kafka.topics does not read this "
                 "topic"},

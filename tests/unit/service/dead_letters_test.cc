@@ -311,6 +311,10 @@ TEST(Dispositions, AreReadByCode) {
       (std::map<int, Disposition>{{117, Disposition::kWait}, {60, Disposition::kDeadLetter}}));
   EXPECT_NE(faults_of(dispositions("117: drop")).find("retry, wait, split, dead_letter"),
             std::string::npos);
+  EXPECT_EQ(
+      parse_config(dispositions("HTTP_413: dead_letter"), "m.yaml").workers.retry.dispositions,
+      (std::map<int, Disposition>{{-413, Disposition::kDeadLetter}}));
+  EXPECT_NE(faults_of(dispositions("HTTP_200: wait")), "");
   EXPECT_NE(faults_of(dispositions("UNKNOWN_TABLE: wait")), "");
   EXPECT_NE(faults_of(dispositions("0: wait")), "");
 }

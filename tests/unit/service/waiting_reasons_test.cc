@@ -11,7 +11,9 @@ LaneStatus lane(std::int32_t partition, Disposition disposition, int code,
   made.id = {"g", "t", partition};
   made.table = "db.t";
   made.waiting = true;
-  made.wait = {.disposition = disposition, .code = code, .reason = reason};
+  made.wait.disposition = disposition;
+  made.wait.code = code;
+  made.wait.reason = reason;
   return made;
 }
 
