@@ -17,6 +17,7 @@
 namespace millrace {
 namespace {
 
+constexpr int kNotImplemented = 48;  // "Method write is not supported by storage View"
 constexpr int kUnknownSetting = 115;
 
 // Of two limits; 0 is none.
@@ -174,7 +175,8 @@ class ClickHouseSender final : public BlockSender {
         return call(settings);
       } catch (const ClickHouseError& error) {
         if (is_setting_refusal(error.code())) throw settings_refused(error, settings);
-        if (error.disposition() == Disposition::kWait) throw_if_view(target, error);
+        if (error.disposition() == Disposition::kWait || error.code() == kNotImplemented)
+          throw_if_view(target, error);
         if (error.code() != kUnknownSetting || !settings_.leave_out(error.message(), now)) throw;
       }
     }
