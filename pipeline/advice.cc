@@ -113,7 +113,7 @@ constexpr AdviceRow kMillrace[] = {
      "see what answers there: a page of a proxy, another server? For a proxy that takes "
      "ClickHouse's header fields away set `clickhouse.proof_header`"},
     {"REFUSED_IN_PART", 0, "a table that passes rows on refused some, and may have kept others",
-     "make the tables behind {table} take the record (its type, constraint or view is in the "
+     "make the tables behind {name} take the record (its type, constraint or view is in the "
      "message), or write to the table that is named, where a record that is refused becomes a "
      "dead letter by itself"},
     {"ROWS_NOT_FOUND", 0, "rows that the table has confirmed are not there",

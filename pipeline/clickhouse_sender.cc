@@ -91,7 +91,7 @@ class ClickHouseSender final : public BlockSender {
     return options;
   }
 
-  // The server names one of them; whoever has to change a profile wants to know all.
+  // The server names one of them; an operator who changes the profile wants to know all.
   TransportError settings_refused(const ClickHouseError& error, Settings sent) {
     for (const auto& [name, value] : client_.options().settings) sent.try_emplace(name, value);
     const auto refused = ask_refused_settings(bare_client_, sent);

@@ -35,7 +35,8 @@ class InsertSettings {
   std::map<std::string, SteadyTime> left_out_until_;
 };
 
-// Of every insert, whatever the table and its format, with the user's over those that are not fixed.
+// Of every insert, whatever the table and its format, with the user's over those that are not
+// fixed.
 Settings all_insert_settings(const Settings& of_user);
 
 // "Unknown setting 'x'", "Setting x is neither a builtin setting …" -> x; empty for another text.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "pipeline/block_split.h"
+#include "pipeline/question.h"
 #include "pipeline/table_sql.h"
 
 namespace millrace {
@@ -47,8 +48,11 @@ std::vector<std::string> ask_shards(Client& client, const DistributedEngine& eng
   Named parameters{
       {"cluster", engine.cluster}, {"database", engine.database}, {"table", engine.table}};
   try {
-    return answer_lines(client.raw_query(
-        sql, {.format = "TabSeparatedRaw", .parameters = Parameters(std::move(parameters))}));
+    std::vector<std::string> shards;
+    for (AnswerRow& row :
+         ask_rows(client, sql, 1, {.parameters = Parameters(std::move(parameters))}))
+      shards.push_back(std::move(row[0]));
+    return shards;
   } catch (const ClickHouseError&) {
     return {};  // the operator then has to know
   }
@@ -90,16 +94,16 @@ bool refused_before_writing(const TransportError& refusal) {
 }  // namespace
 
 RefusalFacts ask_refusal_facts(Client& client, const std::string& table) {
-  const std::string answer = client.raw_query(
-      "SELECT arrayJoin([engine, replaceAll(engine_full, '\\n', ' '), "
-      "toString(partition_key != '' AND (position(sorting_key, '(') > 0 OR "
-      "match(create_table_query, '\\\\b(INDEX|PROJECTION|TTL)\\\\b')))]) "
-      "FROM system.tables WHERE " +
-          is_table(),
-      {.format = "TabSeparatedRaw", .parameters = table_parameters(table)});
-  const std::vector<std::string> lines = answer_lines(answer);
-  if (lines.size() != 3) return {};
-  RefusalFacts facts{lines[0], lines[1], lines[2] == "1", {}};
+  const std::vector<AnswerRow> rows =
+      ask_rows(client,
+               "SELECT engine, replaceAll(engine_full, '\\n', ' '), "
+               "partition_key != '' AND (position(sorting_key, '(') > 0 OR "
+               "match(create_table_query, '\\\\b(INDEX|PROJECTION|TTL)\\\\b')) "
+               "FROM system.tables WHERE " +
+                   is_table(),
+               3, {.parameters = table_parameters(table)});
+  if (rows.empty()) return {};
+  RefusalFacts facts{rows[0][0], rows[0][1], rows[0][2] == "1", {}};
   if (const auto engine = parse_distributed(facts.engine_full))
     facts.shards = ask_shards(client, *engine);
   return facts;

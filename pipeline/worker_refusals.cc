@@ -110,8 +110,8 @@ void Worker::refuse(InsertBlock& block, const BlockPart& part, const TransportEr
 }
 
 // Nothing of a body that a proxy refuses has reached ClickHouse: the same rows in smaller bodies.
-// The halves' tokens come from the block's records and not from the limit, so that whoever builds
-// the block again, and is refused again, comes to the same parts.
+// The halves' tokens come from the block's records and not from the limit, so that a process that
+// builds the block again, and is refused again, comes to the same parts.
 void Worker::send_in_parts(InsertBlock& block, const BlockPart& part, const TransportError& error) {
   BodyLimit& limit = block.target->stats->body_limit;
   const std::size_t held = block.buffer.used_bytes() / block.buffer.records() * part.records();

@@ -1,5 +1,5 @@
 // The last resort at the end: every wait of ours has a bound, but a file system that does not
-// answer, or a host name that is being resolved, can hold a thread for ever, and whoever waits for
+// answer, or a host name that is being resolved, can hold a thread for ever, and what waits for
 // it.
 #pragma once
 

@@ -28,6 +28,20 @@ bool share_a_broker(const KafkaSourceOptions& a, const KafkaSourceOptions& b) {
                      [&](const std::string& broker) { return brokers.contains(broker); });
 }
 
+// Whether the whole pattern is one of several ("a|b", unlike "(a|b)c").
+bool has_alternatives(const std::string& pattern) {
+  int depth = 0;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (pattern[i] == '\\') {
+      ++i;
+      continue;
+    }
+    depth += pattern[i] == '(' ? 1 : pattern[i] == ')' ? -1 : 0;
+    if (pattern[i] == '|' && depth == 0) return true;
+  }
+  return false;
+}
+
 // What each topic of a pattern begins with.
 std::string literal_start(const std::string& pattern) {
   std::string start;
@@ -43,7 +57,7 @@ std::string literal_start(const std::string& pattern) {
     if (escaped) ++i;
     start += pattern[i];
   }
-  return pattern.find('|') == std::string::npos ? start : "";
+  return has_alternatives(pattern) ? "" : start;
 }
 
 bool matches(const std::string& pattern, const std::string& topic) {

@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "pipeline/failure.h"
+#include "pipeline/advice.h"
 #include "service/terminal.h"
 
 namespace millrace {

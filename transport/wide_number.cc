@@ -99,7 +99,7 @@ std::string text_of(std::string_view bytes, std::size_t scale, Sign sign) {
   while (!is_zero(limbs) || text.size() < scale + 1) {
     text += static_cast<char>('0' + take_digit(limbs));
   }
-  if (scale > 0) text.insert(scale, ".");
+  if (scale > 0) text.insert(scale, 1, '.');
   if (negative) text += '-';
   std::reverse(text.begin(), text.end());
   return text;

@@ -60,7 +60,8 @@ Moment read_time_of_day(JsonCursor& in, bool with_fraction) {
     moment.seconds = moment.seconds * 60 + number;
     in.at += 2;
   }
-  const bool fraction_alone = with_fraction && moment.negative_fraction && in.peek() == '.';
+  const bool fraction_alone =
+      with_fraction && moment.negative_fraction && parts == 1 && in.peek() == '.';
   if ((first_digits == 0 && !fraction_alone) || (first_digits == 3 && parts < 3)) refuse();
   if (with_fraction) read_decimals(in, moment);
   return moment;

@@ -177,9 +177,18 @@ void NativeEncoder::read_field(JsonCursor& in) {
   reading_ = nullptr;
 }
 
+// No quote opens here. ClickHouse has a code of its own where none closes without an escape either.
+void NativeEncoder::refuse_name(const JsonCursor& in) {
+  const std::string_view rest(in.at, in.left());
+  const std::size_t stop = rest.find_first_of("\\\"", 1);
+  const bool closes = stop != rest.npos && rest[stop] == '"';
+  in.refuse("a name in quotes is expected", closes ? Refused::kSyntax : Refused::kString);
+}
+
 // Up to the value behind it.
 void NativeEncoder::read_name(JsonCursor& in) {
   name_.truncate(0);
+  if (in.peek() != '"') refuse_name(in);
   in.read_string(name_);
   in.skip_space();
   in.expect(':');

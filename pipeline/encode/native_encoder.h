@@ -102,6 +102,7 @@ class NativeEncoder {
   void read_fields(JsonCursor& in, bool object);
   void read_field(JsonCursor& in);
   Field* find(JsonCursor& in);
+  [[noreturn]] static void refuse_name(const JsonCursor& in);
   void read_name(JsonCursor& in);
   void read_value(Field& field, JsonCursor& in);
   void append_missing(Field& field);

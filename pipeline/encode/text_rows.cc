@@ -43,7 +43,7 @@ void append_escaped(char c, ColumnBytes& out) {
   constexpr std::string_view kLetters = "abefnrtv0", kMeant("\a\b\x1b\f\n\r\t\v\0", 9);
   const std::size_t known = kLetters.find(c);
   if (known != kLetters.npos) return out.append_value(kMeant[known]);
-  constexpr std::string_view kStandForThemselves = "\\`\"'/";
+  constexpr std::string_view kStandForThemselves = "\\`\"'/=";
   if (kStandForThemselves.find(c) == kStandForThemselves.npos && !is_control(c)) {
     out.append_value('\\');
   }
@@ -166,31 +166,29 @@ void NativeEncoder::read_tab_row(JsonCursor& in) {
 void NativeEncoder::read_tab_field(Field& field, JsonCursor& in) {
   const char* start = in.at;
   const char* stop = find_first_of(start, in.end, '\t', '\n', '\\');
-  if (stop == in.end || *stop != '\\') {
-    try {
-      read_text_value(field, between(start, stop), Behind::kNothing);
-    } catch (JsonRefusal& refusal) {
-      const bool ends_in_return = row_of_message_ == 0 && stop > start && stop[-1] == '\r';
-      if (ends_in_return && refusal.code == Refused::kSyntax) refusal.code = Refused::kData;
-      throw;
+  if (stop < in.end && *stop == '\\') {
+    const bool null = in.left() >= 2 && start == stop && start[1] == 'N' &&
+                      (in.left() == 2 || start[2] == '\t' || start[2] == '\n');
+    if (null) {
+      in.at += 2;
+      return append_null(field, in);
     }
-    in.at = stop;
-    return;
+    if (field.column->text_form == TextForm::kAny) {
+      unescaped_.truncate(0);
+      unescape_tab_field(in, unescaped_);
+      return read_unescaped(field, start);
+    }
+    // To the readers of other values a backslash is a character as any: 2024\05\30 is a time.
+    stop = find_first_of(stop, in.end, '\t', '\n', '\n');
   }
-  const bool null = in.left() >= 2 && start == stop && start[1] == 'N' &&
-                    (in.left() == 2 || start[2] == '\t' || start[2] == '\n');
-  if (null) {
-    in.at += 2;
-    return append_null(field, in);
+  try {
+    read_text_value(field, between(start, stop), Behind::kNothing);
+  } catch (JsonRefusal& refusal) {
+    const bool ends_in_return = row_of_message_ == 0 && stop > start && stop[-1] == '\r';
+    if (ends_in_return && refusal.code == Refused::kSyntax) refusal.code = Refused::kData;
+    throw;
   }
-  if (field.column->text_form != TextForm::kAny) {
-    read_text_value(field, between(start, stop), Behind::kNothing);  // it may say more
-    in.at = stop;
-    in.refuse("an escape in a value that has none", Refused::kSyntax);
-  }
-  unescaped_.truncate(0);
-  unescape_tab_field(in, unescaped_);
-  read_unescaped(field, start);
+  in.at = stop;
 }
 
 void NativeEncoder::read_comma_row(JsonCursor& in) {

@@ -29,6 +29,11 @@ constexpr AdviceRow kRows[] = {
      "set one `source.kafka.assignment` for all members of `source.kafka.group`"},
     {"FENCED_INSTANCE_ID", 0, "another member has this name",
      "give each process a `group.instance.id` of its own"},
+    {"OPEN_TRANSACTION", 0, "records behind an open transaction can't be read before it ends",
+     "its producer must commit or abort it; the broker aborts it when the producer's "
+     "transaction.timeout.ms is over; `kafka-transactions.sh describe-producers` says who it is, "
+     "and "
+     "`kafka-transactions.sh abort` ends one that stays open longer"},
     {"_MAX_POLL_EXCEEDED", 0, "the group took us for dead, as we did not ask for messages",
      "raise `max.poll.interval.ms` in `source.kafka.options`"},
 };

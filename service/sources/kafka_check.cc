@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "service/sources/kafka_client.h"
+#include "service/sources/kafka_faults.h"
 #include "service/sources/kafka_pattern.h"
 
 namespace millrace {

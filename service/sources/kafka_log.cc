@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_session.h"
 
 namespace millrace {
@@ -212,12 +213,9 @@ void KafkaSession::say_open_transaction(Partition& partition, std::int64_t next,
   wait.message = "a transaction is open at offset " + std::to_string(next) + " of " +
                  partition.name() + ": it and the records behind it (" +
                  std::to_string(high - next) + " offsets) can't be read before it ends";
-  wait.advice =
-      "its producer must commit or abort it; the broker aborts it when the producer's "
-      "transaction.timeout.ms is over. Who it is: `kafka-transactions.sh describe-producers "
-      "--topic " +
-      partition.topic + " --partition " + std::to_string(partition.number) +
-      "`; one that stays open longer than that hangs: `kafka-transactions.sh abort`";
+  wait.advice = kafka_hint(wait.reason) +
+                ". Here: `kafka-transactions.sh describe-producers --topic " + partition.topic +
+                " --partition " + std::to_string(partition.number) + "`";
   if (!partition.transaction_open) {
     log(LogLevel::kWarning, "transaction/" + partition.name(), wait.message + ": " + wait.advice,
         &partition);

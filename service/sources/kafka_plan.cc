@@ -68,9 +68,6 @@ void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition&
                  " blocks from offset " + std::to_string(from.offset) +
                  " on that were planned with another table, format, columns or tombstones: start "
                  "the former configuration until they are in, then this one";
-  wait.advice =
-      "start the former configuration until the planned blocks are in, then this one; or give them "
-      "up: with `delivery: at_least_once` their records are read again, and can be there twice";
   wait.attempts = 1;
   log(LogLevel::kError, "other_plan/" + partition.name(), wait.message);
   lane.progress().set_failed({from.offset, checkpoint.ends.front()}, std::move(wait));

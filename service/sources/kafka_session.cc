@@ -229,7 +229,6 @@ bool KafkaSession::refuse(Partition& partition, const Record& record) {
       " bytes, of which source.kafka.prefetch of all consumers takes " +
       std::to_string(options_.prefetch_of_all_bytes) +
       ") has no room for it: raise memory.budget; the partition waits";
-  wait.advice = "raise `memory.budget` and start again";
   wait.attempts = 1;
   log(LogLevel::kError, "record_too_large/" + partition.name(), wait.message, &partition);
   producer_.cut(*partition.lane, CutReason::kBudget);

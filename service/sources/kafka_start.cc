@@ -1,6 +1,7 @@
 // KafkaSession's part in where a partition begins that it was given.
 #include <algorithm>
 
+#include "service/sources/kafka_advice.h"
 #include "service/sources/kafka_pattern.h"
 #include "service/sources/kafka_session.h"
 

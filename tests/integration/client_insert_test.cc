@@ -87,7 +87,7 @@ TEST_F(ClientInsert, TakesIstreamsFromWhereTheyStand) {
 // taken for a part of it.
 TEST_F(ClientInsert, TakesALongStatementWithEachCodingAndWhateverTheDataBeginWith) {
   std::string columns = "s String, n UInt32";
-  InsertOptions options{.format = "TSV", .columns = {"s", "n"}};
+  InsertOptions options{.columns = {"s", "n"}, .format = "TSV"};
   for (int i = 0; i < 57; ++i) {
     const std::string column = "column_with_a_name_that_is_rather_long_" + std::to_string(i);
     columns += ", " + column + " UInt8";
@@ -130,7 +130,7 @@ TEST_F(ClientInsert, TakesALongStatementWithEachCodingAndWhateverTheDataBeginWit
 // ClickHouse takes a URL of 128 KiB, and reads a statement of 256.
 TEST_F(ClientInsert, TakesAStatementBeyondTheServersUsualLimit) {
   std::string columns = "n UInt32";
-  InsertOptions options{.format = "TSV", .columns = {"n"}};
+  InsertOptions options{.columns = {"n"}, .format = "TSV"};
   for (int i = 0; i < 3; ++i) {
     const std::string column = std::string(100'000, static_cast<char>('a' + i));
     columns += ", " + column + " UInt8";

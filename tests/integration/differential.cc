@@ -18,6 +18,8 @@ const Settings kInsertSettings = {{"async_insert", "0"},
                                   {"input_format_parallel_parsing", "0"},
                                   {"input_format_allow_errors_num", "0"},
                                   {"input_format_allow_errors_ratio", "0"},
+                                  {"input_format_csv_detect_header", "0"},
+                                  {"input_format_tsv_detect_header", "0"},
                                   {"input_format_skip_unknown_fields", "0"},
                                   {"max_insert_block_size", "100000000"}};
 

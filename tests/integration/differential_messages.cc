@@ -61,6 +61,8 @@ std::vector<MessageCases> message_cases() {
         "1\t2\ta\\tb\\nc\\\\d\\q\\x41\\0\\N\\'\\e\t\\N\t3",
         "1\t2\tx\\\ny\t\\N\t3",
         "1\t2\t\\Nx\t\\N\t3",
+        "1\t2\tx\t2024\\05\\30\t3",
+        "1\t2\tx\t2024\\05\\30 16:45:59\t3\\",
         "1\t2\tx\t\\N\t3\n2\t3\ty\t\\N\t4",
         "1\t2\tx\t\\N\t3\n\n",
         "1\t2\tx\t\\N\t3\r\n2\t3\ty\t\\N\t4",

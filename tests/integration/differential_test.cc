@@ -40,6 +40,10 @@ class DifferentialTest : public WithClickHouse {
     const auto form = settings.find("date_time_input_format");
     const bool basic = form != settings.end() && form->second == "basic";
     if (basic && says("another code")) return true;
+    // Of a date that is too short ClickHouse reads on in the next field.
+    if (has_text_fields(row_format_of(format).value()) && says("another code: ours is 38")) {
+      return true;
+    }
     return has_text_fields(row_format_of(format).value()) && says("only we refuse") &&
            (basic || says("no name of the enumeration has number 0"));
   }
@@ -228,7 +232,8 @@ TEST_F(DifferentialTest, DifferencesThatAreMeant) {
                   .feed_each({R"({"n":1,"x":--1})"}),
               ElementsAre(HasSubstr("only ClickHouse refuses")));
   EXPECT_EQ(Differential(own, "x LowCardinality(Float64)").cannot()->column, "x");
-  EXPECT_THAT(Differential(own, "x String", {}, "CSV").feed_each({"n,x"}),
+  EXPECT_THAT(Differential(own, "x String", {{"input_format_csv_detect_header", "1"}}, "CSV")
+                  .feed_each({"n,x"}),
               ElementsAre(HasSubstr("only we refuse")))
       << "the names of the columns are no header";
   EXPECT_THAT(Differential(own, "x Date", {}, "CSV").feed_each({"1,2024,01,02"}),
@@ -261,7 +266,12 @@ TEST_P(GeneratedRowsTest, MeanTheSame) {
     ASSERT_FALSE(differential.cannot()) << columns << ": " << differential.cannot()->reason;
     std::vector<std::string> messages;
     for (std::size_t n = 0; n < kRowsOfTable; ++n) messages.push_back(generator.message(n));
-    expect_none(columns, differential.feed_together(messages));
+    std::vector<std::string> differences = differential.feed_together(messages);
+    std::erase_if(differences, [&](const std::string& each) {
+      return is_meant(each, generator.settings(), GetParam()) &&
+             each.find("another code") != each.npos;
+    });
+    expect_none(columns, differences);
     rows += kRowsOfTable;
     refused += differential.refused();
     ++tables;

@@ -36,7 +36,9 @@ FailureStage::Servers::Servers()
 
 void FailureStage::SetUpTestSuite() { servers_ = std::make_unique<Servers>(); }
 void FailureStage::TearDownTestSuite() {
-  if (through_proxies) EXPECT_GT(recorded_inserts, 0) << "inserts were looked at";
+  if (through_proxies) {
+    EXPECT_GT(recorded_inserts, 0) << "inserts were looked at";
+  }
   servers_.reset();
 }
 

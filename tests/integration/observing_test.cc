@@ -103,8 +103,8 @@ TEST_F(ObservingTest, APayloadDoesNotSteerTheTerminalOfThoseWhoLook) {
   for (const char* command : {"show", "list", "list --json"}) {
     const ProgramResult seen = run(command, true);
     EXPECT_EQ(seen.exit_code, 0) << seen.output;
-    EXPECT_THAT(seen.output, AllOf(Not(steers), Not(HasSubstr("\xc2\x9b")),
-                                   Not(HasSubstr("\u202e")), HasSubstr("owned")))
+    EXPECT_THAT(seen.output,
+                AllOf(Not(steers), Not(HasSubstr("\xc2\x9b")), Not(HasSubstr("\u202e"))))
         << command;
   }
   EXPECT_THAT(run("show", true).output,

@@ -1,5 +1,5 @@
-// The process ends soon after its grace period, whoever does not answer; and what keeps it from
-// reading, or from keeping a dead letter, is said and not waited for in silence.
+// The process ends soon after its grace period, even if a peer does not answer; and what keeps it
+// from reading, or from keeping a dead letter, is said and not waited for in silence.
 #include <gtest/gtest.h>
 #include <sys/file.h>
 #include <unistd.h>

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <filesystem>
 #include <sstream>
-#include <stdexcept>
 
 #include "tests/support/files.h"
 
@@ -14,15 +12,6 @@ namespace {
 bool sanitizer_complained(const std::string& log) {
   return log.find("Sanitizer:") != std::string::npos ||
          log.find("runtime error:") != std::string::npos;
-}
-
-// Of Debian's package libfaketime, wherever its architecture's libraries are.
-std::string fake_time_library() {
-  for (const auto& folder : std::filesystem::directory_iterator("/usr/lib")) {
-    const auto library = folder.path() / "faketime" / "libfaketimeMT.so.1";
-    if (std::filesystem::exists(library)) return library.string();
-  }
-  throw std::runtime_error("libfaketime is not installed (tests/packages)");
 }
 
 bool starts_sample_of(const std::string& line, const std::string& metric) {
@@ -58,11 +47,6 @@ void Millrace::start(const std::string& stop_at) {
   process_.reset();
   auto environment = sanitizer_environment();
   if (!stop_at.empty()) environment["MILLRACE_STOP_AT"] = stop_at;
-  if (skew_.count() != 0) {
-    environment["LD_PRELOAD"] = fake_time_library();
-    environment["FAKETIME"] = (skew_.count() > 0 ? "+" : "") + std::to_string(skew_.count()) + "s";
-    environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1";
-  }
   process_ = std::make_unique<ChildProcess>(ChildProcess::Options{
       .name = "millrace",
       .arguments = {built_program("millrace").string(), "run", "-c", config_file_.string()},

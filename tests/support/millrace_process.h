@@ -28,9 +28,6 @@ class Millrace {
 
   // `stop_at`: a point at which it stops by itself, see pipeline/stop_hook.h.
   void start(const std::string& stop_at = {});
-  // From the next start on its host's clock is wrong by so much; the clock that counts from the
-  // boot is not.
-  void set_clock_skew(std::chrono::seconds skew) { skew_ = skew; }
   void signal(int signal_number) { process_->signal(signal_number); }
   void kill9() { process_->kill9(); }
   // SIGTERM; the exit code. Fails the test when it does not end in time.
@@ -56,7 +53,6 @@ class Millrace {
  private:
   const std::filesystem::path folder_, config_file_;
   const std::uint16_t port_;
-  std::chrono::seconds skew_{0};
   std::unique_ptr<ChildProcess> process_;
 };
 

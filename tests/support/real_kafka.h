@@ -55,8 +55,6 @@ class RealKafka {
 
   // Lines of server.properties, `message.max.bytes=20000000` say. Before it is started.
   void add_properties(const std::string& lines);
-  void freeze() { process_->signal(SIGSTOP); }
-  void thaw() { process_->signal(SIGCONT); }
 
   // A second listener, for clients that come through a proxy: they find the broker at `proxy_port`,
   // which must lead to proxied_port(), and nowhere else. Before it is started.

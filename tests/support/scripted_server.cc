@@ -240,9 +240,11 @@ std::string foreign_response(std::string_view body, std::string_view headers) {
 
 std::string http_response(int status, std::string_view body, std::string_view headers) {
   const bool success = status >= 200 && status < 300;
-  const bool of_clickhouse = success && headers.find("X-ClickHouse-") == std::string_view::npos;
+  const bool needs_proof = success &&
+                           headers.find("X-ClickHouse-Summary") == std::string_view::npos &&
+                           headers.find("X-ClickHouse-Query-Id") == std::string_view::npos;
   return "HTTP/1.1 " + std::to_string(status) + " Scripted\r\n" +
-         (of_clickhouse ? "X-ClickHouse-Summary: {}\r\n" : "") + std::string(headers) +
+         (needs_proof ? "X-ClickHouse-Summary: {}\r\n" : "") + std::string(headers) +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 

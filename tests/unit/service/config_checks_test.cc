@@ -37,10 +37,11 @@ INSTANTIATE_TEST_SUITE_P(
     Admin, BadPairs,
     testing::Values(
         BadPair{"ReadsProtectedByNothing", with_clickhouse("", "admin: {protect_reads: true}\n"),
-                "m.yaml:3: admin.protect_reads needs an admin.token"},
-        BadPair{"HostWithPort", with_clickhouse("", "admin: {allowed_hosts: ['a:80']}\n"),
-                "m.yaml:3: admin.allowed_hosts \"a:80\" is no name of a host: without scheme, port "
-                "and path"}),
+                "m.yaml:3: admin.protect_reads: needs an admin.token"},
+        BadPair{
+            "HostWithPort", with_clickhouse("", "admin: {allowed_hosts: ['a:80']}\n"),
+            "m.yaml:3: admin.allowed_hosts: \"a:80\" is no name of a host: without scheme, port "
+            "and path"}),
     [](const auto& each) { return each.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -249,7 +250,7 @@ TEST(ConfigChecks, OptionsThatLibrdkafkaRefusesOfAClientAreNamed) {
                 .find("m.yaml:8: pipelines[0].source.kafka: librdkafka refuses"),
             std::string::npos);
   EXPECT_NE(fault("security.protocol: ssl\n          ssl.ca.location: /missing.pem\n")
-                .find("/missing.pem"),
+                .find("ssl.ca.location"),
             std::string::npos);
 }
 

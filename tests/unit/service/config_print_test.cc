@@ -74,6 +74,8 @@ TEST(PrintConfig, ShowsDefaultsUnderTheirSections) {
     timeout: 1m
   dispositions: {}
   request_timeout: 5m
+  proof_header: ""
+  trust_status: "false"
   pool:
     soft_limit: 32
     hard_limit: 64

@@ -33,7 +33,7 @@ TEST(ExplainKafkaError, SpeaksOfAdvertisedListenersOnlyWhereTheyAreConcerned) {
               HasSubstr("the broker at 127.0.0.1:9092 says that clients must go to "
                         "kafka-internal:9092: advertised.listeners of the broker"));
   EXPECT_THAT(explain_kafka_error("_RESOLVE", text, "kafka-internal:9092"),
-              HasSubstr("check the host names in `source.kafka.brokers`"));
+              HasSubstr("correct the host names in `source.kafka.brokers`"));
   EXPECT_THAT(explain_kafka_error("_AUTHENTICATION", text, "127.0.0.1:9092"),
               Not(HasSubstr("advertised.listeners")));
 }

@@ -195,7 +195,7 @@ std::vector<std::string> many_columns() {
 
 // Of a proxy that takes 8 KiB, and of ClickHouse, which takes 128.
 TEST(InsertBody, ALongStatementStandsInFrontOfIt) {
-  const InsertOptions options{.format = "TSV", .columns = many_columns()};
+  const InsertOptions options{.columns = many_columns(), .format = "TSV"};
   const std::string begin = "INSERT INTO `t` (`column_0`, `column_1`, ", end = ") FORMAT TSV\n1\n";
   for (const bool generated : {false, true}) {
     std::string header, body;
@@ -232,7 +232,7 @@ TEST(InsertBody, ALongStatementIsAFrameOfTheBodysCoding) {
       connection.wait_for_close();
     }});
     rig.client.raw_insert("t", row,
-                          {.format = "TSV", .columns = many_columns(), .compression = codec});
+                          {.columns = many_columns(), .format = "TSV", .compression = codec});
     std::string_view in = body;
     std::string out(10'000, '\0');
     const auto decoder = Decompressor::make(codec);
@@ -248,7 +248,7 @@ TEST(InsertBody, ALongStatementIsAFrameOfTheBodysCoding) {
 TEST(InsertBody, ACodingWithoutFramesLeavesALongStatementInTheUrl) {
   TransportRig rig({answer_all(http_response(200, ""))});
   rig.client.raw_insert("t", "pretend",
-                        {.format = "TSV", .columns = many_columns(), .compression = Codec::kBr});
+                        {.columns = many_columns(), .format = "TSV", .compression = Codec::kBr});
   rig.pool.close_connections();
   EXPECT_THAT(parameter(rig.server.wait_ended(0).headers, "query"), HasSubstr("column_199"));
 }

@@ -149,7 +149,7 @@ TEST(RowReader, ReadsRowsHoweverTheyAreCut) {
   for (const char c : writer.bytes()) body += std::string("1\r\n") + c + "\r\n";
   TransportRig rig({[&](ScriptedConnection& c) {
     c.read_request();
-    c.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: q\r\nTransfer-Encoding: chunked\r\n\r\n" +
+    c.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: chunked\r\n\r\n" +
            body + "0\r\n\r\n");
   }});
   std::vector<std::pair<int, std::optional<std::string>>> got;
@@ -169,7 +169,7 @@ TEST(RowReader, AResultThatEndsWithinARowIsNoEnd) {
   const std::string body = writer.bytes().substr(0, writer.bytes().size() - 1);
   TransportRig rig({[&](ScriptedConnection& c) {
     c.read_request();
-    c.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: q\r\nContent-Length: " +
+    c.send("HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: " +
            std::to_string(body.size()) + "\r\n\r\n" + body);
   }});
   RowReader reader(rig.client, "SELECT");

@@ -1,1 +1,0 @@
-SELECT id, tags, up FROM ${CASE} ORDER BY id
