@@ -118,9 +118,9 @@ class InsertBody {
   // From where it stands to its end; replayable when it can be set back. Throws UsageError for a
   // stream that has failed, as one of a file that is not there.
   InsertBody(std::istream& in);
-  // A temporary one is kept by the body.
+  // A temporary one is kept by the body. (No lvalue comes here: it is not derived from istream.)
   template <std::derived_from<std::istream> Stream>
-  InsertBody(Stream&& in) : InsertBody(std::make_shared<Stream>(std::move(in))) {}
+  InsertBody(Stream&& in) : InsertBody(std::make_shared<Stream>(std::move(in))) {}  // NOLINT
   InsertBody(std::filesystem::path file);  // opened for each try
   // One try only: a half-read source can't begin again.
   InsertBody(PullSource source);
