@@ -21,7 +21,7 @@ class ServerClock {
   // The server's time in an answer that came at `answered`.
   void note(std::chrono::sys_time<std::chrono::milliseconds> server, SteadyTime answered);
   // ClickHouse's time at `now`, and never later than that: what is in doubt counts as long ago.
-  // Nothing before the first answer; nobody can have inserted anything by then either.
+  // Nothing before the first answer.
   std::optional<std::chrono::sys_seconds> at(SteadyTime now) const;
 
  private:

@@ -17,18 +17,18 @@ std::string without_time(Checkpoint checkpoint) {
   return plan_text(checkpoint);
 }
 
-// When the oldest of the planned blocks was first named: a new owner takes that for the time of the
-// first try of each. `now` is ClickHouse's time; nothing when that is needed and not known.
-std::optional<std::chrono::sys_seconds> first_named(
-    std::map<std::int64_t, std::chrono::sys_seconds>& named, const std::vector<std::int64_t>& ends,
-    std::optional<std::chrono::sys_seconds> now) {
+// Of a block that was named before ClickHouse had said its time to us. Nothing can have been
+// inserted before that, and it gets its time with the next commit after it.
+constexpr std::chrono::sys_seconds kUnknownTime{};
+
+// When the oldest of the planned blocks was first named, by ClickHouse's clock: a new owner takes
+// that for the time of the first try of each. `now` is kUnknownTime before ClickHouse has said it.
+std::chrono::sys_seconds first_named(std::map<std::int64_t, std::chrono::sys_seconds>& named,
+                                     const std::vector<std::int64_t>& ends,
+                                     std::chrono::sys_seconds now) {
   named.erase(named.begin(), ends.empty() ? named.end() : named.lower_bound(ends.front()));
-  if (ends.empty()) return now.value_or(std::chrono::sys_seconds{});
-  if (!now && !named.contains(ends.back())) return std::nullopt;
-  for (const std::int64_t end : ends) {
-    if (now) named.try_emplace(end, *now);
-  }
-  return named.begin()->second;
+  for (const std::int64_t end : ends) named.try_emplace(end, now);
+  return ends.empty() ? now : named.begin()->second;
 }
 
 }  // namespace
@@ -43,8 +43,14 @@ std::string KafkaSession::config_hash(const TableTarget& target) const {
 void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition& from,
                                      std::shared_ptr<const TableTarget> target) {
   const std::string config = config_hash(*target);
-  const Checkpoint checkpoint =
+  Checkpoint checkpoint =
       parse_plan(from.offset, from.metadata).value_or(Checkpoint{.position = from.offset});
+  if (!checkpoint.ends.empty() && checkpoint.written == kUnknownTime) {
+    // Its owner ended before ClickHouse answered, or in the moment after that.
+    checkpoint.written =
+        options_.server_clock->at(std::chrono::steady_clock::now())
+            .value_or(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
+  }
   take_marks(partition, from);
   const LaneId id{options_.source.group, partition.topic, partition.number};
   Lane& lane = producer_.open_planned_lane(id, std::move(target), checkpoint);
@@ -53,6 +59,7 @@ void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition&
   partition.plan_in_air.clear();
   partition.plan_end = -1;
   partition.named.clear();
+  partition.unknown_since.reset();
   for (const std::int64_t end : checkpoint.ends) partition.named.emplace(end, checkpoint.written);
   if (!from.metadata.empty()) {
     partition.committed = from.offset;
@@ -74,6 +81,18 @@ void KafkaSession::open_planned_lane(Partition& partition, const KafkaPartition&
   partition.stuck = partition.keeps_plan = true;
 }
 
+// True when ClickHouse has said its time since blocks were named without it: they get theirs.
+bool KafkaSession::learn_times(Partition& partition) const {
+  if (!partition.unknown_since) return false;
+  const auto time = options_.server_clock->at(*partition.unknown_since);
+  if (!time) return false;
+  for (auto& [end, named] : partition.named) {
+    if (named == kUnknownTime) named = *time;
+  }
+  partition.unknown_since.reset();
+  return true;
+}
+
 // What is to be committed of a partition, if anything.
 std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
                                                            SteadyTime now) const {
@@ -81,14 +100,14 @@ std::optional<KafkaPartition> KafkaSession::plan_to_commit(Partition& partition,
   checkpoint.config = config_hash(partition.lane->target());
   checkpoint.source = marks_text(partition.marks, checkpoint.position);
   std::string plan = without_time(checkpoint);
-  const bool changed = checkpoint.position != partition.committed || plan != partition.plan;
+  const bool changed = learn_times(partition) || checkpoint.position != partition.committed ||
+                       plan != partition.plan;
   const bool quiet = now - partition.confirmed < consumer_.session_timeout() / kConfirmations;
   if (partition.keeps_plan) return std::nullopt;
   if (!changed && (checkpoint.ends.empty() || quiet)) return std::nullopt;
-  const auto written =
-      first_named(partition.named, checkpoint.ends, options_.server_clock->at(now));
-  if (!written) return std::nullopt;  // ClickHouse has not answered yet: nothing can be sent either
-  checkpoint.written = *written;
+  const auto time = options_.server_clock->at(now);
+  if (!time && !checkpoint.ends.empty() && !partition.unknown_since) partition.unknown_since = now;
+  checkpoint.written = first_named(partition.named, checkpoint.ends, time.value_or(kUnknownTime));
   if (partition.committed >= 0 && checkpoint.position > partition.committed) {
     stop_at(StopPoint::kPosition);
   }

@@ -53,6 +53,8 @@ class KafkaSession {
     std::string plan_in_air;      // of the commit that has no answer yet
     std::int64_t plan_end = -1;   // the last end that it names
     std::map<std::int64_t, std::chrono::sys_seconds> named;  // planned ends: when each was first
+    std::optional<SteadyTime>
+        unknown_since;       // when one of them was, before ClickHouse's first answer
     SteadyTime confirmed{};  // when the last commit that went well was sent
     bool paused = false;     // in librdkafka
     bool leaving = false;    // asked back by the group: takes no more records
@@ -142,6 +144,7 @@ class KafkaSession {
   std::string config_hash(const TableTarget& target) const;
   void open_planned_lane(Partition& partition, const KafkaPartition& from,
                          std::shared_ptr<const TableTarget> target);
+  bool learn_times(Partition& partition) const;
   std::optional<KafkaPartition> plan_to_commit(Partition& partition, SteadyTime now) const;
   void note_committed(Partition& partition);
   bool forget_unplanned(SteadyTime now);

@@ -92,7 +92,7 @@ TEST_F(FullDisk, LargeResultsAreWhole) {
 TEST_F(FullDisk, ResultsBeyondTheLimitAreAnError) {
   ClientOptions small = client_->options();
   small.max_response_bytes = 100'000;
-  EXPECT_THROW(Client(small).raw_query(kMany), NetworkError);
+  EXPECT_THROW(Client(small).raw_query(kMany), ResultTooLargeError);
 }
 
 // The caller wants them buffered on the disk all the same.

@@ -102,8 +102,9 @@ TEST_F(NotClickHouse, CommandsFail) {
   RealProxy nginx = proxy();
   for (const char* rules : {kPage, kEmpty, kOk}) {
     nginx.restart(rules);
-    for (const auto& arguments : {std::vector<std::string>{"insert", name(), rows.string()},
-                                  std::vector<std::string>{"query", "SELECT 1"}}) {
+    for (const auto& arguments :
+         {std::vector<std::string>{"insert", "--table", name(), rows.string()},
+          std::vector<std::string>{"query", "SELECT 1"}}) {
       const ProgramResult result = run(nginx, arguments);
       EXPECT_NE(result.exit_code, 0) << arguments[0] << rules;
       EXPECT_NE(result.output.find(kNotClickHouse), std::string::npos) << result.output;

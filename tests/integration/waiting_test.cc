@@ -206,9 +206,10 @@ TEST_F(WaitingTest, CheckNamesTheRightsThatAreMissing) {
 
 TEST_F(WaitingTest, ServerWithoutMemoryForTheInsert) {
   produce();
-  RealClickHouse small(
-      {.folder = folder("clickhouse"),
-       .users_xml = users(kPassword, "<max_memory_usage>100000</max_memory_usage>")});
+  RealClickHouse small({.folder = folder("clickhouse"),
+                        .users_xml = users(kPassword,
+                                           "<max_memory_usage>100000</max_memory_usage>"
+                                           "<max_untracked_memory>0</max_untracked_memory>")});
   small.start();
   create_rows_table(small, name(), 1000);
   Millrace millrace(folder(), config_for(small, kFeeder));
