@@ -1,1 +1,1 @@
-SELECT id, s, m FROM ${CASE} ORDER BY id
+SELECT id, s, hex(m['k']) FROM ${CASE} ORDER BY id
