@@ -197,7 +197,7 @@ void RowType::parse(std::string_view text) {
     for (std::size_t i = 0; i < type.arguments.size(); ++i) inner_.emplace_back(type.element(i));
     if (is("Tuple")) return;
     RowType tuple = *this;  // Nested is an Array of it
-    inner_.assign(1, std::move(tuple));
+    inner_.assign(1, tuple);
     kind_ = Kind::kArray;
     return;
   }
