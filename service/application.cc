@@ -67,7 +67,7 @@ struct ConfiguredPipeline {
 
 ConfiguredPipeline build_pipeline(const PipelineConfig& config, std::size_t prefetch_of_all_bytes,
                                   std::shared_ptr<DeadLetterArchive> dead_letters,
-                                  std::shared_ptr<const ServerClock> server_clock,
+                                  const std::shared_ptr<const ServerClock>& server_clock,
                                   ByteBudget& budget, BlockQueue& queue, const LogSink& log) {
   ConfiguredPipeline built;
   built.delivery = to_string(config.kafka.delivery);

@@ -130,7 +130,7 @@ std::string take_long_statement(CallRequest& request, Codec body) {
   const auto query = request.params.find("query");
   if (query == request.params.end() || query->second.size() <= kLongStatement) return {};
   if (body != Codec::kNone && (!can_code(body) || body == Codec::kDeflate)) return {};
-  const std::string statement = std::move(query->second) + "\n";
+  std::string statement = std::move(query->second) + "\n";
   request.params.erase(query);
   if (statement.size() > kMaxQuerySize / 2)
     request.params.try_emplace("max_query_size", std::to_string(2 * statement.size()));
