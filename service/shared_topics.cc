@@ -1,12 +1,12 @@
 #include "service/shared_topics.h"
 
-#include <regex.h>
-
 #include <algorithm>
 #include <cctype>
 #include <set>
 #include <sstream>
 #include <string_view>
+
+#include "service/sources/kafka_pattern.h"
 
 namespace millrace {
 namespace {
@@ -60,14 +60,6 @@ std::string literal_start(const std::string& pattern) {
   return has_alternatives(pattern) ? "" : start;
 }
 
-bool matches(const std::string& pattern, const std::string& topic) {
-  regex_t compiled;
-  if (regcomp(&compiled, pattern.c_str(), REG_EXTENDED | REG_NOSUB) != 0) return false;
-  const bool found = regexec(&compiled, topic.c_str(), 0, nullptr, 0) == 0;
-  regfree(&compiled);
-  return found;
-}
-
 std::string shared_topic(const std::string& topic, const std::string& other_topic,
                          const PipelineConfig& other) {
   const std::string reads =
@@ -93,8 +85,8 @@ void check_shared_topics(const PipelineConfig& pipeline, const PipelineConfig& o
 }  // namespace
 
 bool may_be_one_topic(const std::string& a, const std::string& b) {
-  if (!a.starts_with('^')) return b.starts_with('^') ? matches(b, a) : a == b;
-  if (!b.starts_with('^')) return matches(a, b);
+  if (!a.starts_with('^')) return b.starts_with('^') ? KafkaPattern(b).matches(a) : a == b;
+  if (!b.starts_with('^')) return KafkaPattern(a).matches(b);
   const std::string one = literal_start(a), other = literal_start(b);
   return one.starts_with(other) || other.starts_with(one);
 }
