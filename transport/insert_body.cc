@@ -137,7 +137,7 @@ InsertBody::InsertBody(std::istream& in) {
 }
 
 InsertBody::InsertBody(std::shared_ptr<std::istream> in) : InsertBody(*in) {
-  open_ = [in, open = std::move(open_)] { return open(); };
+  open_ = [kept = std::move(in), open = std::move(open_)] { return open(); };
 }
 
 InsertBody::InsertBody(std::filesystem::path file) {

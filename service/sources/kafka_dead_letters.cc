@@ -277,6 +277,26 @@ class KafkaArchive final : public DeadLetterArchive {
     }
   }
 
+  // To the producer's queue.
+  rd_kafka_resp_err_t hand_over(const Producer& producer, const std::string& key,
+                                const std::string& value, Delivery& delivery) const {
+    std::array<rd_kafka_vu_t, 5> parts{};
+    parts[0].vtype = RD_KAFKA_VTYPE_TOPIC;
+    parts[0].u.cstr = topic_.c_str();
+    parts[1].vtype = RD_KAFKA_VTYPE_KEY;
+    parts[1].u.mem = {const_cast<char*>(key.data()), key.size()};  // it is only read
+    parts[2].vtype = RD_KAFKA_VTYPE_VALUE;
+    parts[2].u.mem = {const_cast<char*>(value.data()), value.size()};
+    parts[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
+    parts[3].u.i = RD_KAFKA_MSG_F_COPY;
+    parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
+    parts[4].u.ptr = &delivery;
+    rd_kafka_error_t* error = rd_kafka_produceva(producer.get(), parts.data(), parts.size());
+    const rd_kafka_resp_err_t code = rd_kafka_error_code(error);  // of null: none
+    rd_kafka_error_destroy(error);
+    return code;
+  }
+
   // The size of the message.
   std::size_t produce(const Producer& producer, const DeadLetter& letter, Delivery& delivery) {
     std::string line;
@@ -284,11 +304,7 @@ class KafkaArchive final : public DeadLetterArchive {
     line.pop_back();  // the newline
     delivery.expect();
     for (;;) {
-      const rd_kafka_resp_err_t error = rd_kafka_producev(
-          producer.get(), RD_KAFKA_V_TOPIC(topic_.c_str()),
-          RD_KAFKA_V_KEY(letter.token.data(), letter.token.size()),
-          RD_KAFKA_V_VALUE(line.data(), line.size()), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-          RD_KAFKA_V_OPAQUE(&delivery), RD_KAFKA_V_END);
+      const rd_kafka_resp_err_t error = hand_over(producer, letter.token, line, delivery);
       if (error == RD_KAFKA_RESP_ERR_NO_ERROR) break;
       if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         delivery.report(error);

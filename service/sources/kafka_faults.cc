@@ -78,7 +78,7 @@ std::string learned_address(std::string text) {
 }  // namespace
 
 std::string advertised_address(const std::string& error_text, const std::string& brokers) {
-  const std::string address = learned_address(error_text);
+  std::string address = learned_address(error_text);
   if (address.empty() || address.find(':') == std::string::npos) return "";
   std::stringstream list(brokers);
   for (std::string broker; std::getline(list, broker, ',');) {

@@ -67,7 +67,7 @@ std::optional<ByteReservation> KafkaReader::reserve_prefetch(const StopSignal& s
 
 std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(
     const PipelineConfig& config, const TargetResolver& targets, ByteBudget& budget,
-    std::size_t prefetch_of_all_bytes, std::shared_ptr<const ServerClock> server_clock,
+    std::size_t prefetch_of_all_bytes, const std::shared_ptr<const ServerClock>& server_clock,
     const LogSink& log) {
   const LogSink named = [log, name = config.name](const LogEvent& event) {
     LogEvent ours = event;

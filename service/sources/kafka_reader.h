@@ -83,7 +83,7 @@ class KafkaReader : public SourceReader {
 // The readers of a pipeline: as many as it is to have consumers.
 std::vector<std::unique_ptr<KafkaReader>> make_kafka_readers(
     const PipelineConfig& config, const TargetResolver& targets, ByteBudget& budget,
-    std::size_t prefetch_of_all_bytes, std::shared_ptr<const ServerClock> server_clock,
+    std::size_t prefetch_of_all_bytes, const std::shared_ptr<const ServerClock>& server_clock,
     const LogSink& log);
 
 }  // namespace millrace

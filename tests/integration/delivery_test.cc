@@ -57,7 +57,7 @@ void DeliveryTest::kill_clickhouse_under_way(unsigned deduplication_window) {
   produce_rows(kafka(), name(), 0, kRows, kPartitions);
   Millrace millrace(folder(), slow_config());
   millrace.start();
-  for (const std::uint64_t part : {1, 2, 3}) {
+  for (const std::uint64_t part : {1UL, 2UL, 3UL}) {
     ASSERT_TRUE(reaches(part * kRows / 10));
     clickhouse().kill9();
     EXPECT_TRUE(eventually([&] { return millrace.get("/readyz").status == 503; }, kPatience,
@@ -115,7 +115,7 @@ TEST_F(DeliveryTest, StoppedOrKilledBrokerLosesNothing) {
 TEST_F(DeliveryTest, KilledMillraceLosesNothingAndNeverCommitsAhead) {
   create_rows_table(clickhouse(), name(), 1000);
   produce_rows(kafka(), name(), 0, kRows, kPartitions);
-  for (const std::uint64_t part : {1, 2, 3}) {
+  for (const std::uint64_t part : {1UL, 2UL, 3UL}) {
     // The broker gives a dead member's partitions away when its session is over: soon.
     Millrace millrace(folder("killed"),
                       clickhouse_yaml() +

@@ -153,7 +153,7 @@ Texts decimals() {
   Texts texts;
   for (std::size_t whole :
        {0, 1, 2, 6, 7, 8, 9, 10, 13, 14, 15, 18, 19, 20, 28, 29, 38, 39, 56, 57, 76, 77}) {
-    for (std::size_t fraction : {0, 1, 2, 3, 4, 9, 10, 18, 19, 20, 21, 38, 77}) {
+    for (std::size_t fraction : {0u, 1u, 2u, 3u, 4u, 9u, 10u, 18u, 19u, 20u, 21u, 38u, 77u}) {
       for (const char* exponent : {"", "e0", "e1", "e-1", "E+2", "e", "e9", "e-30"}) {
         if (*exponent != '\0' && (whole + fraction) % 3 != 0) continue;
         std::string text = (whole + fraction) % 5 == 1 ? "-" : "";
@@ -164,7 +164,7 @@ Texts decimals() {
       }
     }
   }
-  for (std::size_t zeros : {1, 2, 9, 20, 80}) {
+  for (std::size_t zeros : {1u, 2u, 9u, 20u, 80u}) {
     texts.push_back(std::string(zeros, '0') + "1.5");
     texts.push_back("1.5" + std::string(zeros, '0'));
     texts.push_back("0." + std::string(zeros, '0') + "1");

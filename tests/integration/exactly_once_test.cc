@@ -63,7 +63,7 @@ class ExactlyOnceTest : public WithServers {
 
 TEST_F(ExactlyOnceTest, KilledMillraceLosesAndDoublesNothing) {
   produce_rows(kafka(), name(), 0, kRows, kPartitions);
-  for (const std::uint64_t part : {1, 2, 3, 4}) {
+  for (const std::uint64_t part : {1UL, 2UL, 3UL, 4UL}) {
     const auto millrace = start("killed", exact_config());
     ASSERT_TRUE(reaches(part * kRows / 20));
     millrace->kill9();

@@ -237,7 +237,7 @@ TEST_F(RefusalTest, KilledInMidSplitItLosesAndDoublesNothing) {
   const std::uint64_t bad = (kMany + kEach - 1) / kEach;
   const std::string letters = "SELECT count(), uniqExact(topic, partition, offset) FROM " +
                               std::string(kLetters) + " FINAL WHERE topic = '" + name() + "'";
-  for (const std::uint64_t part : {1, 2, 3}) {
+  for (const std::uint64_t part : {1UL, 2UL, 3UL}) {
     Millrace killed(folder("killed"), config_of({name()}));
     killed.start();
     EXPECT_TRUE(eventually(

@@ -7,7 +7,6 @@ namespace {
 
 using State = RequestReader::State;
 using testing::HasSubstr;
-using testing::Not;
 
 State read(RequestReader& reader, std::string_view text) { return reader.add(text); }
 

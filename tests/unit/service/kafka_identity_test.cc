@@ -69,7 +69,7 @@ TEST(LogMarks, TheSameLogIsNeverTakenForAnother) {
     Log log;
     LogMarks marks;
     std::int64_t end = 0, newest = -1;
-    for (int step = 0; step < 60; ++step) {
+    for (std::int64_t step = 0; step < 60; ++step) {
       for (std::int64_t i = below(20); i > 0; --i) {
         const std::int64_t timestamp = 1'000 * step + below(100'000) - 50'000;
         log.records.push_back({end++, std::max<std::int64_t>(timestamp, 0)});
