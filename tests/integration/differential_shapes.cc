@@ -151,8 +151,8 @@ Texts integers() {
 
 Texts decimals() {
   Texts texts;
-  for (std::size_t whole :
-       {0, 1, 2, 6, 7, 8, 9, 10, 13, 14, 15, 18, 19, 20, 28, 29, 38, 39, 56, 57, 76, 77}) {
+  for (std::size_t whole : {0u,  1u,  2u,  6u,  7u,  8u,  9u,  10u, 13u, 14u, 15u,
+                            18u, 19u, 20u, 28u, 29u, 38u, 39u, 56u, 57u, 76u, 77u}) {
     for (std::size_t fraction : {0u, 1u, 2u, 3u, 4u, 9u, 10u, 18u, 19u, 20u, 21u, 38u, 77u}) {
       for (const char* exponent : {"", "e0", "e1", "e-1", "E+2", "e", "e9", "e-30"}) {
         if (*exponent != '\0' && (whole + fraction) % 3 != 0) continue;
@@ -276,7 +276,7 @@ Texts json_values_of(const Texts& texts) {
 }  // namespace
 
 std::vector<ValueCases> shape_cases(std::mt19937_64& random, std::size_t most) {
-  const auto as_json = [&](Texts texts) {
+  const auto as_json = [&](const Texts& texts) {
     Texts values = json_values_of(texts);
     constexpr std::size_t kAlways = 2 * kMostDigits;  // with and without quotes
     if (values.size() <= std::max(most, kAlways)) return values;

@@ -94,12 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.name; });
 
 TEST(StalledResponse, EndsAtTheDeadlineWithTheBodyUnfinished) {
-  for (const char* bytes :
-       {"", "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-",
-        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nContent-Length: 10\r\n\r\nabc",
-        "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n5\r\nabc"}) {
+  const std::string head = "HTTP/1.1 200 OK\r\nX-ClickHouse-Summary: {}\r\n";
+  for (const std::string& bytes :
+       {std::string(), head + "Content-", head + "\r\n", head + "Content-Length: 10\r\n\r\nabc",
+        head + "Transfer-Encoding: chunked\r\n\r\n5\r\nabc"}) {
     TransportRig rig({answer_and_stall(bytes)}, with_request_timeout(milliseconds(1000)));
     const auto error =
         thrown_by<NetworkError>([&] { rig.client.raw_insert("t", "{}", with_token()); });
